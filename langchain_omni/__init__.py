@@ -1,0 +1,1 @@
+"""LangChain models over `omnilabs`."""

@@ -1,0 +1,1 @@
+"""LlamaIndex models over `omnilabs`."""

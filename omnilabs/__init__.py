@@ -1,0 +1,1 @@
+"""OmniRouter: one interface to all models, and the right one for each prompt."""

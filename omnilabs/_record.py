@@ -1,0 +1,53 @@
+"""What every value a user holds can do: attributes, `value["key"]`, `dict(value)`, plain JSON."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, ClassVar
+
+__all__ = ["Record", "plain"]
+
+
+@dataclass(frozen=True, slots=True)
+class Record(Mapping[str, Any]):
+    """A frozen value that also reads as a mapping, as the documentation's examples index it.
+
+    A subclass lists its public keys in `_keys`; keys in `_optional` appear only when their value is neither None nor ().
+    Any other public attribute (an alias such as `prompt_tokens`) can be indexed too, but is not iterated over.
+    """
+
+    _keys: ClassVar[tuple[str, ...]] = ()
+    _optional: ClassVar[frozenset[str]] = frozenset()
+
+    def __getitem__(self, key: str) -> Any:
+        if isinstance(key, str) and not key.startswith("_"):
+            if key in self._keys:
+                value = getattr(self, key)
+                if key not in self._optional or (value is not None and value != ()):
+                    return value
+            elif isinstance(getattr(type(self), key, None), property) or key in self.__dataclass_fields__:
+                return getattr(self, key)
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return (key for key in self._keys if key not in self._optional or getattr(self, key) not in (None, ()))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the public keys as plain JSON types, nested values included."""
+        return {key: plain(self[key]) for key in self}
+
+
+def plain(value: object) -> Any:
+    """Return `value` in JSON types: records and mappings as dicts, tuples as lists, Decimal as float."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, bytes):
+        raise TypeError("bytes have no JSON form; encode them first")
+    return value

@@ -1,0 +1,33 @@
+"""A key that does not print, log, compare loudly or pickle."""
+
+from typing import NoReturn, final
+
+__all__ = ["Secret"]
+
+
+@final
+class Secret:
+    """A credential. Only `reveal()` gives it out; repr, str and format are masked and pickling raises TypeError."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the credential itself. Call it only where a request header is written."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret('**********')"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Secret is never pickled; read the key from the environment in the new process")

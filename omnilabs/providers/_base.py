@@ -1,0 +1,245 @@
+"""What a provider is (a row) and what a wire format does (a file). Nothing here or below branches on a name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol
+
+from omnilabs._http import HttpRequest, HttpResponse
+from omnilabs._models import ModelInfo
+from omnilabs._request import ChatRequest
+from omnilabs._response import ChatChunk, ChatResponse
+from omnilabs._secret import Secret
+from omnilabs._sse import ServerSentEvent
+from omnilabs.errors import (
+    APIStatusError,
+    ContextLengthError,
+    OmniError,
+    QuotaExceededError,
+    UnsupportedParameterError,
+    from_status,
+    redact,
+)
+
+__all__ = ["Built", "Endpoint", "ProviderSpec", "StreamDecoder", "Target", "Wire"]
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderSpec:
+    """A provider as a row of `PROVIDERS`.
+
+    Attributes:
+        name: Its name in model ids: `name/model`.
+        wire: The wire format it speaks: openai, anthropic, gemini or omnirouter.
+        base_url: Where its API lives.
+        key_env: Environment variables that may hold its key, first found first.
+        base_url_env: Environment variables that may move it elsewhere.
+        docs_url: The page the row was read from.
+        checked: The date it was read.
+        needs_key: Whether it refuses to work without a key.
+        renamed: Our setting's name -> its name on this provider's wire, where it differs from the wire's own.
+        unsupported: Settings this provider does not take although its wire has them.
+        ends_without_mark: It may end a stream with neither a finish reason nor `[DONE]`.
+        stream_usage: It takes `stream_options.include_usage`; False where it always or never sends usage.
+        caches_on_mark: It honours `cache_control` marks on content parts.
+        native_schema: It takes `response_format` of type json_schema; False asks by a forced tool.
+        images_path: Its OpenAI-shaped images route, or None.
+        reports_cost: Its usage tells the cost in USD as `cost`.
+    """
+
+    name: str
+    wire: str
+    base_url: str
+    key_env: tuple[str, ...] = ()
+    base_url_env: tuple[str, ...] = ()
+    docs_url: str = ""
+    checked: str = ""
+    needs_key: bool = True
+    renamed: Mapping[str, str] = field(default_factory=dict[str, str])
+    unsupported: frozenset[str] = frozenset()
+    ends_without_mark: bool = False
+    stream_usage: bool = True
+    caches_on_mark: bool = False
+    native_schema: bool = True
+    images_path: str | None = None
+    reports_cost: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A provider with the address and key to use; the key goes to this address only."""
+
+    spec: ProviderSpec
+    base_url: str
+    api_key: Secret | None = None
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A model at an endpoint: everything a wire needs to know of whom it asks."""
+
+    endpoint: Endpoint
+    model: ModelInfo
+
+    @property
+    def provider(self) -> str:
+        """Name of the provider's row."""
+        return self.endpoint.spec.name
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A request ready to send, and what could not go into it.
+
+    `dropped` names what was left out because this model cannot take it; `structured_by` how a JSON schema is asked for.
+    """
+
+    http: HttpRequest
+    dropped: tuple[str, ...] = ()
+    structured_by: Literal["native", "tool"] | None = None
+
+
+class StreamDecoder(Protocol):
+    """Turns one stream's events into chunks. No I/O."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the dialect's terminal mark has been seen."""
+        ...
+
+    def feed(self, event: ServerSentEvent) -> Iterable[ChatChunk]:
+        """Return the chunks of one event.
+
+        Raises:
+            APIStatusError: The event is an error, mapped as if its code were the HTTP status.
+            ResponseFormatError: The event is not of the dialect.
+        """
+        ...
+
+
+class Wire(Protocol):
+    """One wire format: pure functions between our values and a provider's JSON."""
+
+    params: frozenset[str]
+    """The settings this format has a place for, by our names."""
+
+    def build(self, request: ChatRequest, target: Target, *, stream: bool, form: str = "") -> Built:
+        """Return the HTTP request. `request` holds only settings the target takes."""
+        ...
+
+    def parse(self, reply: HttpResponse, built: Built, target: Target) -> ChatResponse:
+        """Return the response of a 2xx answer, unpriced.
+
+        Raises:
+            ResponseFormatError: The body is not of the documented shape.
+            APIStatusError: The body is an error in spite of its status.
+        """
+        ...
+
+    def decoder(self, built: Built, target: Target) -> StreamDecoder:
+        """Return a fresh decoder for one stream."""
+        ...
+
+    def error(self, reply: HttpResponse, target: Target) -> OmniError:
+        """Return the error of an answer with status 400 or more."""
+        ...
+
+    def other_form(self, form: str, reply: HttpResponse) -> str | None:
+        """Return another form of the same request this answer asks for (a later route, fewer fields), or None."""
+        ...
+
+
+def fit(request: ChatRequest, target: Target, wire_params: frozenset[str]) -> tuple[ChatRequest, tuple[str, ...]]:
+    """Return the request with only the settings `target` takes, and the names of those left out.
+
+    A documented default is left out in silence where the model takes no temperature: nobody asked for it.
+
+    Raises:
+        UnsupportedParameterError: The caller set what the target cannot take and did not allow dropping it.
+    """
+    refused = unsupported_params(request, target.model, target.endpoint.spec, wire_params)
+    if not refused:
+        return request, ()
+    asked = tuple(name for name in refused if not is_documented_default(request, name))
+    if asked and request.unsupported == "error":
+        raise UnsupportedParameterError(
+            f"{target.model.id!r} at {target.provider} does not take {', '.join(asked)}: leave it out, choose another "
+            'model, or pass unsupported="drop"',
+            parameters=asked,
+            provider=target.provider,
+            model=target.model.id,
+        )
+    nothing: dict[str, Any] = dict.fromkeys(refused)
+    return replace(request, **nothing), asked
+
+
+def unsupported_params(
+    request: ChatRequest, model: ModelInfo, spec: ProviderSpec, wire_params: frozenset[str]
+) -> tuple[str, ...]:
+    """Return the given settings that this model at this provider cannot take, sorted."""
+    given = request.given_params()
+    refused = {name for name in given if name not in wire_params or name in spec.unsupported}
+    able = model.capabilities
+    if not able.temperature:
+        refused |= given.keys() & SAMPLING
+    if not able.reasoning:
+        refused |= given.keys() & {"reasoning_effort", "reasoning_budget_tokens"}
+    if not able.tools:
+        refused |= given.keys() & {"tools", "tool_choice", "parallel_tool_calls"}
+    return tuple(sorted(refused))
+
+
+SAMPLING = frozenset({"temperature", "top_p", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs"})
+"""Settings that a model without a temperature refuses together."""
+
+
+def is_documented_default(request: ChatRequest, name: str) -> bool:
+    """Whether a setting is there only because the documentation promises a default."""
+    from omnilabs._request import DocumentedDefault
+
+    return isinstance(getattr(request, name), DocumentedDefault)
+
+
+_QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "quota_exceeded", "insufficient_balance"})
+_CONTEXT_CODES = frozenset({"context_length_exceeded", "string_above_max_length", "prompt_too_long"})
+
+
+def status_error(
+    reply: HttpResponse,
+    target: Target,
+    *,
+    message: str,
+    code: str | None = None,
+    status: int | None = None,
+    retry_after_s: float | None = None,
+    body: object = None,
+) -> APIStatusError:
+    """Return the typed error of an error answer. `code` is the provider's own word and refines the class."""
+    number = status if status is not None else reply.status
+    fields: dict[str, Any] = {
+        "provider": target.provider,
+        "model": target.model.id,
+        "request_id": reply.request_id,
+        "retry_after_s": retry_after_s,
+        "body": redact_json(body),
+    }
+    said = redact(message.strip())[:200] or f"HTTP {number}"
+    text = f"{target.provider} answered {number} for {target.model.id!r}: {said}"
+    if code in _QUOTA_CODES:
+        return QuotaExceededError(text, status=number, **fields)
+    if code in _CONTEXT_CODES:
+        return ContextLengthError(text, status=number, **fields)
+    return from_status(number, text, **fields)
+
+
+def redact_json(value: object) -> object:
+    """Return JSON with key-like text in any of its strings redacted."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, Mapping):
+        return {key: redact_json(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [redact_json(item) for item in value]
+    return value

@@ -89,7 +89,7 @@ class Decision(Record):
     catalog_version: str = ""
     task_type: Mapping[str, float] = field(default_factory=dict[str, float])
     explanation: str = ""
-    select_ms: float = 0.0
+    select_ms: float = field(default=0.0, compare=False)
     source: str = "router"
     what_if: tuple[str, ...] = ()
 

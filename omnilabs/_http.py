@@ -109,6 +109,10 @@ class ByteStream(Protocol):
         """Return the next bytes, None at the end, or the failure as a value."""
         ...
 
+    def drain(self) -> None:
+        """The answer is whole: read what little may follow it, for a moment, to keep the connection usable."""
+        ...
+
     def close(self) -> None:
         """Give up the connection; it is not used again unless the body had been read to its end."""
         ...
@@ -119,6 +123,10 @@ class AsyncByteStream(Protocol):
 
     async def read(self) -> bytes | OmniError | None:
         """Return the next bytes, None at the end, or the failure as a value."""
+        ...
+
+    async def drain(self) -> None:
+        """The answer is whole: read what little may follow it, for a moment, to keep the connection usable."""
         ...
 
     async def aclose(self) -> None:

@@ -12,7 +12,7 @@ __all__ = ["Record", "plain"]
 class Record(Mapping[str, Any]):
     """A frozen value that also reads as a mapping, as the documentation's examples index it.
 
-    A subclass lists its public keys in `_keys`; keys in `_optional` appear only when their value is neither None nor ().
+    A subclass lists its public keys in `_keys`; keys in `_optional` appear only when not None or ().
     Any other public attribute (an alias such as `prompt_tokens`) can be indexed too, but is not iterated over.
     """
 

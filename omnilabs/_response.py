@@ -69,6 +69,7 @@ class ChatChunk(Record):
     opaque: Opaque | None = None
     annotations: tuple[Mapping[str, Any], ...] = ()
     logprobs: tuple[Mapping[str, Any], ...] = ()
+    refusal: str | None = None
 
     _keys: ClassVar[tuple[str, ...]] = (
         "model",
@@ -105,6 +106,7 @@ class ChatResponse(Record):
         parts: Text and reasoning in the order they came, with what the provider must get back.
         annotations: Citations, as the provider gave them.
         logprobs: Log-probabilities per token, as OpenAI's wire has them.
+        refusal: Why the model will not answer, where it says so apart; `content` then holds it too.
         warnings: What a careful reader should know, such as a body that was not valid UTF-8.
         latency_s: Seconds from sending to the whole answer.
         model_id: The catalogue's id of the model that answered.
@@ -127,6 +129,7 @@ class ChatResponse(Record):
     parts: tuple[Part, ...] = ()
     annotations: tuple[Mapping[str, Any], ...] = ()
     logprobs: tuple[Mapping[str, Any], ...] = ()
+    refusal: str | None = None
     warnings: tuple[str, ...] = ()
     latency_s: float | None = None
     model_id: str | None = None
@@ -148,6 +151,7 @@ class ChatResponse(Record):
         "structured_by",
         "annotations",
         "logprobs",
+        "refusal",
         "warnings",
         "latency_s",
         "model_id",

@@ -44,6 +44,7 @@ class ProviderSpec:
         stream_usage: It takes `stream_options.include_usage`; False where it always or never sends usage.
         caches_on_mark: It honours `cache_control` marks on content parts.
         native_schema: It takes `response_format` of type json_schema; False asks by a forced tool.
+        replays_reasoning: The message field in which it wants its own reasoning back, or None where it wants none.
         images_path: Its OpenAI-shaped images route, or None.
         reports_cost: Its usage tells the cost in USD as `cost`.
     """
@@ -62,6 +63,7 @@ class ProviderSpec:
     stream_usage: bool = True
     caches_on_mark: bool = False
     native_schema: bool = True
+    replays_reasoning: str | None = None
     images_path: str | None = None
     reports_cost: bool = False
 
@@ -93,12 +95,14 @@ class Target:
 class Built:
     """A request ready to send, and what could not go into it.
 
-    `dropped` names what was left out because this model cannot take it; `structured_by` how a JSON schema is asked for.
+    `dropped` names what was left out because this model cannot take it; `structured_by` how a JSON schema is asked for;
+    `answer_tool` the forced tool whose arguments are the answer, when it is asked for that way.
     """
 
     http: HttpRequest
     dropped: tuple[str, ...] = ()
     structured_by: Literal["native", "tool"] | None = None
+    answer_tool: str | None = None
 
 
 class StreamDecoder(Protocol):

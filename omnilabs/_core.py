@@ -1,0 +1,355 @@
+"""What both clients share: configuration, the router, and turning arguments into a call and a request. No I/O."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypedDict
+
+from omnilabs._config import ClientConfig, ProviderConfig
+from omnilabs._decision import Decision
+from omnilabs._flow import Call
+from omnilabs._http import AsyncTransport, HttpRequest, HttpResponse, Transport
+from omnilabs._models import Capabilities, ModelInfo
+from omnilabs._request import ChatRequest, Routing, build_request, build_routing, call_options
+from omnilabs._retry import RetryPolicy
+from omnilabs.errors import (
+    BudgetExceededError,
+    ConfigurationError,
+    InvalidRequestError,
+    UnknownModelError,
+    UnsupportedParameterError,
+)
+from omnilabs.providers import Target
+from omnilabs.providers import _omnirouter as hosted
+from omnilabs.providers import _openai_images as openai_images
+from omnilabs.router import Router
+from omnilabs.router._catalog import Catalog
+
+__all__ = ["ClientCore", "ClientOptions", "Errand", "Plan"]
+
+
+class ClientOptions(TypedDict, total=False):
+    """Settings of a client, keyword-only.
+
+    Keys:
+        timeout_s: Seconds for a whole call, every attempt and fallback together (default 600; None is no limit).
+        connect_timeout_s: Seconds to reach a server (10).
+        first_byte_timeout_s: Seconds until it begins to answer (300).
+        idle_timeout_s: Seconds without a byte in the middle of an answer (120).
+        max_retries: Attempts after the first, per model (2).
+        max_connections: Connections held open (100).
+        max_response_bytes: Largest answer that is read (32 MiB).
+        max_cost_usd: US dollars the client may spend in its life (None: no limit).
+        unsupported: What to do with a setting a model cannot take: "error" (default) or "drop" and report it.
+    """
+
+    timeout_s: float | None
+    connect_timeout_s: float
+    first_byte_timeout_s: float
+    idle_timeout_s: float
+    max_retries: int
+    max_connections: int
+    max_response_bytes: int
+    max_cost_usd: float | None
+    unsupported: Literal["error", "drop"]
+
+
+# The server knows what an unlisted model can do; a request it cannot serve comes back with its own words.
+_ANYTHING = Capabilities(tools=True, images=True, pdf=True, audio=True, json_schema=True, reasoning=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A call ready to be driven."""
+
+    call: Call
+    request: ChatRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """A call that is not a chat, ready to be driven: what to send, and how to read the answer."""
+
+    call: Call
+    http: HttpRequest
+    read: Callable[[HttpResponse, Target], Any]
+
+
+class ClientCore:
+    """One client's configuration and memory."""
+
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        *,
+        api_key: str | None,
+        base_url: str | None,
+        mode: str | None,
+        providers: Mapping[str, ProviderConfig] | None,
+        models: Sequence[ModelInfo] | None,
+        router: Router | None,
+        options: Mapping[str, Any],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        unknown = sorted(options.keys() - ClientOptions.__annotations__.keys())
+        if unknown:
+            known = ", ".join(sorted(ClientOptions.__annotations__))
+            raise TypeError(f"unexpected keyword argument {unknown[0]!r}; settings are: {known}")
+        if models is not None and router is not None:
+            raise ConfigurationError("pass models= or router=, not both: a router has its own models")
+        self.config = ClientConfig.resolve(
+            environ, api_key=api_key, base_url=base_url, mode=mode, providers=providers, **options
+        )
+        self.router = router or Router(models)
+        self._clock = clock
+        self._forms: dict[tuple[str, ...], str] = {}
+
+    # ---- plans
+
+    def chat(
+        self,
+        messages: object,
+        model: object,
+        temperature: float | None,
+        max_tokens: int | None,
+        options: Mapping[str, Any],
+    ) -> Plan:
+        """Return the plan of a call to one named model.
+
+        Raises:
+            InvalidRequestError: Bad input, or an unknown model with the nearest names.
+            ConfigurationError: No key for the model's provider.
+            BudgetExceededError: It may cost more than is allowed.
+        """
+        request = self._request(messages, temperature, max_tokens, None, options)
+        target = self.target(self.resolve(model))
+        limit = self._limit_usd(options)
+        if limit is not None and self.config.mode != "hosted":
+            self._check_budget(request, target.model, limit)
+        return Plan(self._call([target], options), request)
+
+    def smart_select(
+        self,
+        messages: object,
+        temperature: float | None,
+        max_tokens: int | None,
+        routing: Mapping[str, Any],
+        options: Mapping[str, Any],
+    ) -> Plan:
+        """Return the plan of a call to the models the router ranks best.
+
+        Raises:
+            InvalidRequestError: Bad input.
+            NoEligibleModelError: No model can answer, with each one's reason.
+        """
+        request = self._request(messages, temperature, max_tokens, build_routing(**routing), options)
+        if self.config.mode == "hosted":
+            return Plan(self._call([self.target(self.resolve("auto"))], options), request)
+        decision = self._plan(request, options)
+        targets = [self.target(self.resolve(candidate.model)) for candidate in decision.ranked]
+        call = self._call(targets, options)
+        call.decision = decision
+        return Plan(call, request)
+
+    def select(
+        self,
+        messages: object,
+        temperature: float | None,
+        max_tokens: int | None,
+        routing: Mapping[str, Any],
+        options: Mapping[str, Any],
+    ) -> Decision:
+        """Return the decision alone.
+
+        Raises:
+            ConfigurationError: In hosted mode, whose server decides only together with an answer.
+            NoEligibleModelError: No model can answer, with each one's reason.
+        """
+        if self.config.mode == "hosted":
+            raise ConfigurationError(
+                "the hosted service has no route for the decision alone: call smart_select(verbose=True), or use "
+                "mode='embedded' with your own keys, or omnilabs.router.Router without any"
+            )
+        return self._plan(self._request(messages, temperature, max_tokens, build_routing(**routing), options), options)
+
+    def model_listing(self, model_type: str | None) -> list[dict[str, Any]] | Errand:
+        """Return the records of the models that can be asked, or in hosted mode how to ask for them.
+
+        Raises:
+            InvalidRequestError: An unknown `model_type`.
+        """
+        if model_type not in (None, "chat", "image", "reasoning"):
+            raise InvalidRequestError(
+                f"model_type is 'chat', 'image' or None, not {model_type!r}", parameter="model_type"
+            )
+        if self.config.mode == "hosted":
+            target = self.target(self.resolve("models"))
+            http = hosted.models_request(target.endpoint, model_type)
+            return Errand(self._call([target], {}), http, lambda reply, _: hosted.parse_models(reply))
+        listed = [model for model in self.router.catalog.models if self.available(model) is None]
+        return [model.to_dict() for model in listed if model_type is None or _is_of_type(model, model_type)]
+
+    def image(self, prompt: str, model: str, size: str, quality: str, n: int) -> Errand:
+        """Return how to have pictures made.
+
+        Raises:
+            InvalidRequestError: Bad input, or a model or provider that makes no pictures.
+        """
+        if not isinstance(prompt, str) or not prompt.strip():
+            raise InvalidRequestError("prompt is empty: say what to show", parameter="prompt")
+        if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= 10:
+            raise InvalidRequestError(f"n is the number of pictures, 1 to 10, not {n!r}", parameter="n")
+        info = self.resolve(model)
+        if info.kind == "chat" and self.router.find(info.id) is not None:
+            raise InvalidRequestError(f"{model!r} is a chat model: name an image model", parameter="model")
+        target = self.target(info)
+        if self.config.mode == "hosted":
+            http = hosted.image_request(target.endpoint, prompt=prompt, model=model, size=size, quality=quality, n=n)
+            return Errand(self._call([target], {}), http, lambda reply, _: hosted.parse_images(reply))
+        if self.config.mode == "sandbox":
+            raise UnsupportedParameterError("the sandbox makes no pictures", parameters=("mode",), model=model)
+        http = openai_images.image_request(target, prompt=prompt, size=size, quality=quality, n=n)
+        return Errand(self._call([target], {}), http, openai_images.parse_images)
+
+    # ---- models
+
+    def resolve(self, name: object) -> ModelInfo:
+        """Return the model of a name: an id, an alias, or `provider/name` for any model of a known provider.
+
+        Raises:
+            UnknownModelError: With the nearest known names.
+        """
+        if not isinstance(name, str) or not name.strip():
+            raise InvalidRequestError(f"model is the id of a model, not {name!r}", parameter="model")
+        if self.config.mode == "hosted":
+            return ModelInfo(name, "omnirouter", capabilities=_ANYTHING)
+        if self.config.mode == "sandbox" and name.startswith("sandbox/"):
+            return _sandbox_model(name)
+        known = self.router.find(name) or Catalog.load().find(name)
+        if known is not None:
+            return known
+        provider, _, rest = name.replace(":", "/", 1).partition("/") if "/" not in name else name.partition("/")
+        if rest and (provider in self.config.unconfigured or provider in self.config.endpoints):
+            return ModelInfo(f"{provider}/{rest}", provider, rest, capabilities=_ANYTHING)
+        nearest = self.router.nearest(name)
+        hint = f"; nearest: {', '.join(nearest)}" if nearest else ""
+        auto = "; smart_select() picks a model for you" if name == "auto" else ""
+        raise UnknownModelError(
+            f"unknown model {name!r}{hint}{auto}; a model the catalogue does not list goes as 'provider/name'",
+            nearest=nearest,
+            model=name,
+        )
+
+    def target(self, model: ModelInfo) -> Target:
+        """Return where to ask a model.
+
+        Raises:
+            ConfigurationError: No key for its provider, naming the variable.
+        """
+        endpoint = self.config.endpoint_of(model.provider)
+        if endpoint is None:
+            raise ConfigurationError(self.config.why_not(model.provider), provider=model.provider, model=model.id)
+        return Target(endpoint, model)
+
+    def available(self, model: ModelInfo) -> str | None:
+        """Return None when a model can be chosen now, otherwise why not."""
+        if self.config.mode != "embedded":
+            return None
+        if model.provider not in self.config.endpoints:
+            return self.config.why_not(model.provider)
+        if model.provider in self.config.unasked:
+            return f"{model.provider!r} needs no key but was not configured: set its address, or name it in providers="
+        return None
+
+    # ---- transports
+
+    def transport(self) -> Transport:
+        """Return the transport of a blocking client; it opens nothing before the first call."""
+        if self.config.mode == "sandbox":
+            from omnilabs._sandbox import SandboxTransport
+
+            return SandboxTransport()
+        from omnilabs._transport import HttpTransport
+
+        return HttpTransport(self.config.max_connections)
+
+    def async_transport(self) -> AsyncTransport:
+        """Return the transport of an asyncio client; it opens nothing before the first call."""
+        if self.config.mode == "sandbox":
+            from omnilabs._sandbox import AsyncSandboxTransport
+
+            return AsyncSandboxTransport()
+        from omnilabs._transport import AsyncHttpTransport
+
+        return AsyncHttpTransport(self.config.max_connections)
+
+    # ---- parts
+
+    def _request(
+        self,
+        messages: object,
+        temperature: float | None,
+        max_tokens: int | None,
+        routing: Routing | None,
+        options: Mapping[str, Any],
+    ) -> ChatRequest:
+        call_options(options)
+        if options.get("unsupported") is None:
+            options = {**options, "unsupported": self.config.unsupported}
+        return build_request(messages, temperature=temperature, max_tokens=max_tokens, routing=routing, options=options)
+
+    def _plan(self, request: ChatRequest, options: Mapping[str, Any]) -> Decision:
+        return self.router.plan(request, available=self.available, max_cost_usd=self._limit_usd(options))
+
+    def _limit_usd(self, options: Mapping[str, Any]) -> float | None:
+        return options.get("max_cost_usd")
+
+    def _check_budget(self, request: ChatRequest, model: ModelInfo, limit_usd: float) -> None:
+        if self.router.find(model.id) is None:
+            raise BudgetExceededError(
+                f"the price of {model.id!r} is not known, so max_cost_usd={limit_usd} cannot be kept: leave it out, or "
+                "declare the model with its price in models=",
+                rejected={model.id: "its price is not known"},
+            )
+        alone = replace(request, routing=Routing(k=1, model_names=(model.id,)))
+        self.router.plan(alone, max_cost_usd=limit_usd)
+
+    def _call(self, targets: Sequence[Target], options: Mapping[str, Any]) -> Call:
+        config = self.config
+        timeout_s = options.get("timeout_s") or config.timeout_s
+        retries = options.get("max_retries")
+        return Call(
+            targets=targets,
+            retry=RetryPolicy(config.max_retries if retries is None else retries),
+            clock=self._clock,
+            deadline=None if timeout_s is None else self._clock() + timeout_s,
+            limits=self._limited,
+            forms=self._forms,
+        )
+
+    def _limited(self, http: HttpRequest) -> HttpRequest:
+        config = self.config
+        return replace(
+            http,
+            connect_timeout_s=config.connect_timeout_s,
+            first_byte_timeout_s=config.first_byte_timeout_s,
+            idle_timeout_s=config.idle_timeout_s,
+            max_response_bytes=config.max_response_bytes,
+        )
+
+
+def _is_of_type(model: ModelInfo, model_type: str) -> bool:
+    return model.capabilities.reasoning if model_type == "reasoning" else model.kind == model_type
+
+
+def _sandbox_model(name: str) -> ModelInfo:
+    from omnilabs._sandbox import FAULTS
+
+    fault = name.removeprefix("sandbox/")
+    if fault not in FAULTS:
+        raise UnknownModelError(
+            f"the sandbox has no fault {fault!r}: use one of {', '.join(FAULTS)}", nearest=tuple(FAULTS), model=name
+        )
+    return ModelInfo(name, "sandbox", fault, capabilities=_ANYTHING)

@@ -1,0 +1,428 @@
+"""Every decision of a call, as generators that yield what to do and receive what happened. No I/O, no async.
+
+`chat_flow` gives a whole response, `stream_flow` an open stream whose first piece has arrived, `plain_flow` anything
+else (model lists, images). All three share one loop over candidates and attempts: the only retries there are.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Generator, MutableMapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+from omnilabs._decision import Decision
+from omnilabs._http import HttpRequest, HttpResponse, StreamHead
+from omnilabs._request import ChatRequest
+from omnilabs._response import Attempt, ChatResponse
+from omnilabs._retry import Again, Next, RetryPolicy, Stop, retry_after_s
+from omnilabs._stream import StreamSession
+from omnilabs._usage import priced
+from omnilabs.errors import (
+    AllCandidatesFailedError,
+    AuthenticationError,
+    OmniError,
+    QuotaExceededError,
+    RequestTimeoutError,
+    ResponseFormatError,
+    TransportError,
+    UnsupportedParameterError,
+)
+from omnilabs.providers import wire_named
+from omnilabs.providers._base import Built, Target, Wire, fit
+
+__all__ = [
+    "Call",
+    "Close",
+    "Flow",
+    "Observer",
+    "Open",
+    "Read",
+    "Send",
+    "Sleep",
+    "chat_flow",
+    "plain_flow",
+    "stream_flow",
+]
+
+_log = logging.getLogger("omnilabs")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send and read the whole answer; the reply is an `HttpResponse` or the failure."""
+
+    http: HttpRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Send and read as far as the headers; the reply is a `StreamHead` or the failure."""
+
+    http: HttpRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Read the next bytes of an open body; the reply is bytes, None at its end, or the failure."""
+
+    head: StreamHead
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Give up an open body; the reply is None."""
+
+    head: StreamHead
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """Wait; the reply is None."""
+
+    seconds: float
+
+
+Step: TypeAlias = Send | Open | Read | Close | Sleep
+Reply: TypeAlias = HttpResponse | StreamHead | OmniError | bytes | None
+Flow: TypeAlias = Generator[Step, Any, T]
+"""Yields steps, receives replies, returns T. A reply's type follows from its step."""
+
+
+class Observer(Protocol):
+    """Is told how each attempt went: the breaker, the health averages and the traces listen."""
+
+    def started(self, target: Target) -> None:
+        """An attempt begins."""
+        ...
+
+    def failed(self, target: Target, error: OmniError, elapsed_s: float) -> None:
+        """An attempt failed."""
+        ...
+
+    def succeeded(self, target: Target, response: ChatResponse | None, elapsed_s: float) -> None:
+        """An attempt succeeded; `response` is None where there is no whole one, as for a stream that only began."""
+        ...
+
+
+@dataclass(slots=True)
+class Call:
+    """One call: who may answer it, how patiently, and what has gone wrong so far.
+
+    `deadline` is a reading of `clock`; None is no limit. `forms` remembers, per endpoint, which form of a request the
+    server wanted; it belongs to the client and outlives the call.
+    """
+
+    targets: Sequence[Target]
+    retry: RetryPolicy
+    clock: Callable[[], float] = time.monotonic
+    deadline: float | None = None
+    limits: Callable[[HttpRequest], HttpRequest] = field(default=lambda http: http)
+    forms: MutableMapping[tuple[str, ...], str] = field(default_factory=dict[tuple[str, ...], str])
+    observers: Sequence[Observer] = ()
+    decision: Decision | None = None
+    attempts: list[Attempt] = field(default_factory=list[Attempt])
+
+    def remaining_s(self) -> float | None:
+        """Seconds left before the deadline, or None without one."""
+        return None if self.deadline is None else self.deadline - self.clock()
+
+
+def chat_flow(call: Call, request: ChatRequest) -> Flow[ChatResponse]:
+    """Ask the candidates in order until one has answered.
+
+    Raises:
+        OmniError: The only candidate's own error, or `AllCandidatesFailedError`, or what no other model could mend.
+    """
+
+    def once(target: Target, wire: Wire, prepared: _Prepared) -> Flow[ChatResponse | OmniError]:
+        begun = call.clock()
+        reply = yield from _negotiate(call, target, wire, prepared, stream=False)
+        if isinstance(reply, OmniError):
+            return reply
+        built, http = reply
+        try:
+            response = wire.parse(http, built, target)
+        except OmniError as error:
+            return error
+        return _finish(response, call, target, prepared, built, call.clock() - begun)
+
+    return (yield from _first_to_answer(call, request, once))
+
+
+def stream_flow(call: Call, request: ChatRequest) -> Flow[StreamSession]:
+    """Open a stream at the first candidate that begins to answer; from then on nothing is tried again.
+
+    Raises:
+        OmniError: As `chat_flow`, for failures before the first piece of the answer.
+    """
+
+    def once(target: Target, wire: Wire, prepared: _Prepared) -> Flow[StreamSession | OmniError]:
+        begun = call.clock()
+        reply = yield from _negotiate(call, target, wire, prepared, stream=True)
+        if isinstance(reply, OmniError):
+            return reply
+        built, head = reply
+
+        def finish(response: ChatResponse, elapsed_s: float) -> ChatResponse:
+            return _finish(response, call, target, prepared, built, elapsed_s)
+
+        session = StreamSession(
+            head=head,
+            decoder=wire.decoder(built, target),
+            target=target,
+            request=prepared.request,
+            decision=call.decision,
+            finish=finish,
+            clock=call.clock,
+            begun=begun,
+            observers=call.observers,
+        )
+        while not session.has_begun:
+            data = yield Read(head)
+            error = session.begin(data)
+            if error is not None:
+                yield Close(head)
+                return error
+        return session
+
+    return (yield from _first_to_answer(call, request, once))
+
+
+def plain_flow(call: Call, http: HttpRequest, read: Callable[[HttpResponse, Target], T]) -> Flow[T]:
+    """Send one request that is not a chat to the call's only target and return what `read` makes of the answer.
+
+    Raises:
+        OmniError: The last attempt's error.
+    """
+    target = call.targets[0]
+    wire = wire_named(target.endpoint.spec.wire)
+
+    def once() -> Flow[T | OmniError]:
+        reply: HttpResponse | OmniError = yield Send(_limited(call, http))
+        if isinstance(reply, OmniError):
+            return reply
+        if reply.status >= 400:
+            return _status_error(wire, reply, target)
+        try:
+            return read(reply, target)
+        except OmniError as error:
+            return error
+
+    outcome = yield from _persist(call, target, once)
+    if isinstance(outcome, OmniError):
+        raise outcome
+    return outcome
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A request fitted to a target, and what had to be left out for that."""
+
+    request: ChatRequest
+    dropped: tuple[str, ...]
+
+
+_Once: TypeAlias = Callable[[Target, Wire, _Prepared], Flow["T | OmniError"]]
+
+
+def _first_to_answer(call: Call, request: ChatRequest, once: _Once[T]) -> Flow[T]:
+    failures: list[OmniError] = []
+    for target in call.targets:
+        wire = wire_named(target.endpoint.spec.wire)
+        try:
+            prepared = _Prepared(*fit(request, target, wire.params))
+        except UnsupportedParameterError as error:
+            failures.append(error)
+            continue
+
+        def attempt(target: Target = target, wire: Wire = wire, prepared: _Prepared = prepared) -> Flow[T | OmniError]:
+            return (yield from once(target, wire, prepared))
+
+        outcome = yield from _persist(call, target, attempt)
+        if not isinstance(outcome, OmniError):
+            return outcome
+        failures.append(outcome)
+        remaining_s = call.remaining_s()
+        if remaining_s is not None and remaining_s <= 0:
+            break
+    raise _summary(call, failures)
+
+
+def _persist(call: Call, target: Target, once: Callable[[], Flow[T | OmniError]]) -> Flow[T | OmniError]:
+    """Try one target until it answers, or until its failure is final for it.
+
+    Raises:
+        OmniError: No other candidate could do better: the request itself is at fault.
+    """
+    for attempt in count():
+        begun = call.clock()
+        remaining_s = call.remaining_s()
+        if remaining_s is not None and remaining_s <= 0:
+            return _out_of_time(call, target)
+        for observer in call.observers:
+            observer.started(target)
+        outcome = yield from once()
+        elapsed_s = call.clock() - begun
+        if not isinstance(outcome, OmniError):
+            response = outcome if isinstance(outcome, ChatResponse) else None
+            for observer in call.observers:
+                observer.succeeded(target, response, elapsed_s)
+            return outcome
+        _note(call, target, outcome, elapsed_s)
+        judgement = call.retry.judge(attempt, outcome, remaining_s=call.remaining_s())
+        match judgement:
+            case Again(delay_s):
+                _log.info("%s %s: %s; again in %.2f s", target.provider, target.model.id, outcome, delay_s)
+                yield Sleep(delay_s)
+            case Next():
+                # A dead key must not hide behind its fallback.
+                level = (
+                    logging.WARNING if isinstance(outcome, AuthenticationError | QuotaExceededError) else logging.INFO
+                )
+                _log.log(level, "%s %s: %s; giving it up", target.provider, target.model.id, outcome)
+                return outcome
+            case Stop():
+                raise _with_attempts(call, outcome)
+    raise AssertionError("count() does not end")
+
+
+def _negotiate(
+    call: Call, target: Target, wire: Wire, prepared: _Prepared, *, stream: bool
+) -> Flow[tuple[Built, Any] | OmniError]:
+    """Send the request in the form this server is known or found to take; return what was built and the 2xx reply."""
+    key = (target.endpoint.base_url, target.endpoint.spec.wire, str(stream), str(prepared.request.routing is not None))
+    form = call.forms.get(key, "")
+    while True:
+        try:
+            built = wire.build(prepared.request, target, stream=stream, form=form)
+        except OmniError as error:
+            return error
+        http = _limited(call, built.http)
+        reply: Any = yield Open(http) if stream else Send(http)
+        if stream and not isinstance(reply, OmniError) and reply.status >= 400:
+            reply = yield from _read_all(reply)
+        if isinstance(reply, OmniError):
+            return _about(reply, target)
+        if reply.status < 400:
+            if form:
+                call.forms[key] = form
+            return built, reply
+        other = wire.other_form(form, reply)
+        if other is None:
+            return _status_error(wire, reply, target)
+        form = other
+
+
+def _limited(call: Call, http: HttpRequest) -> HttpRequest:
+    return replace(call.limits(http), deadline=call.deadline)
+
+
+_ERROR_BODY_BYTES = 1024 * 1024
+
+
+def _read_all(head: StreamHead) -> Flow[HttpResponse | OmniError]:
+    """Read an error's body to its end; what is beyond a megabyte does not explain more."""
+    pieces: list[bytes] = []
+    size = 0
+    while size < _ERROR_BODY_BYTES:
+        data: bytes | OmniError | None = yield Read(head)
+        if isinstance(data, OmniError):
+            break  # the status is known and says more than the broken body
+        if data is None:
+            break
+        pieces.append(data)
+        size += len(data)
+    yield Close(head)
+    return HttpResponse(head.status, head.headers, b"".join(pieces))
+
+
+def _status_error(wire: Wire, reply: HttpResponse, target: Target) -> OmniError:
+    error = wire.error(reply, target)
+    if error.retry_after_s is None:
+        error.retry_after_s = retry_after_s(reply.headers)
+    return error
+
+
+def _about(error: OmniError, target: Target) -> OmniError:
+    """Name the target in an error of the transport, which knows only addresses."""
+    error.provider = error.provider or target.provider
+    error.model = error.model or target.model.id
+    return error
+
+
+def _note(call: Call, target: Target, error: OmniError, elapsed_s: float) -> None:
+    _about(error, target)
+    billed = isinstance(error, TransportError) and error.maybe_billed
+    call.attempts.append(
+        Attempt(
+            provider=target.provider,
+            model=target.model.id,
+            error_type=type(error).__name__,
+            message=error.message,
+            status=error.status,
+            elapsed_s=elapsed_s,
+            maybe_billed=billed or isinstance(error, ResponseFormatError),
+        )
+    )
+    for observer in call.observers:
+        observer.failed(target, error, elapsed_s)
+
+
+def _with_attempts(call: Call, error: OmniError) -> OmniError:
+    error.attempts = tuple(call.attempts)
+    return error
+
+
+def _out_of_time(call: Call, target: Target) -> RequestTimeoutError:
+    return RequestTimeoutError(
+        f"the time for the whole call ran out after {len(call.attempts)} attempts; raise timeout_s to wait longer",
+        phase="total",
+        provider=target.provider,
+        model=target.model.id,
+        retryable=False,
+    )
+
+
+def _summary(call: Call, failures: Sequence[OmniError]) -> OmniError:
+    """Return the one candidate's own error, or one that holds them all."""
+    if len(failures) == 1 and len(call.targets) == 1:
+        return _with_attempts(call, failures[0])
+    remaining_s = call.remaining_s()
+    if remaining_s is not None and remaining_s <= 0:
+        late = _out_of_time(call, call.targets[min(len(failures), len(call.targets)) - 1])
+        late.__cause__ = failures[-1]
+        return _with_attempts(call, late)
+    waits = [error.retry_after_s for error in failures if error.retry_after_s is not None]
+    named = "; ".join(f"{error.model}: {error.message}" for error in failures)
+    return AllCandidatesFailedError(
+        f"all {len(failures)} candidate models failed: {named}",
+        failures=failures,
+        attempts=call.attempts,
+        retryable=any(error.retryable for error in failures),
+        retry_after_s=min(waits, default=None),
+    )
+
+
+def _finish(
+    response: ChatResponse, call: Call, target: Target, prepared: _Prepared, built: Built, elapsed_s: float
+) -> ChatResponse:
+    """Return the response with what only the flow knows: price, decision, attempts and what was left out."""
+    routing = prepared.request.routing
+    explanation = response.explanation
+    if explanation is None and call.decision is not None and routing is not None and routing.verbose:
+        explanation = call.decision.explanation
+    return replace(
+        response,
+        usage=priced(response.usage, target.model.price),
+        explanation=explanation,
+        decision=call.decision if response.decision is None else response.decision,
+        attempts=tuple(call.attempts),
+        dropped_params=tuple(sorted({*prepared.dropped, *built.dropped})),
+        structured_by=built.structured_by,
+        latency_s=elapsed_s,
+        model_id=response.model_id or target.model.id,
+    )

@@ -1,0 +1,221 @@
+"""An open stream as a value that is fed bytes: chunks out, the whole response at the end, errors with what had come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from omnilabs._accumulate import Accumulator
+from omnilabs._decision import Decision
+from omnilabs._http import StreamHead
+from omnilabs._request import ChatRequest
+from omnilabs._response import ChatChunk, ChatResponse
+from omnilabs._sse import EventDecoder, ServerSentEvent
+from omnilabs._tokens import estimate_prompt_tokens, estimate_tokens
+from omnilabs._usage import Usage
+from omnilabs.errors import OmniError, ResponseFormatError, StreamInterruptedError, TransportError
+from omnilabs.providers._base import StreamDecoder, Target
+
+if TYPE_CHECKING:
+    from omnilabs._flow import Observer
+
+__all__ = ["StreamSession"]
+
+
+class StreamSession:
+    """One stream from its first piece to its end. Pure: a driver reads the bytes and hands them in.
+
+    Usage, finish reason and explanation are held back for one last chunk, wherever the provider sends them.
+    """
+
+    def __init__(
+        self,
+        *,
+        head: StreamHead,
+        decoder: StreamDecoder,
+        target: Target,
+        request: ChatRequest,
+        decision: Decision | None,
+        finish: Callable[[ChatResponse, float], ChatResponse],
+        clock: Callable[[], float],
+        begun: float,
+        observers: Sequence[Observer],
+    ) -> None:
+        self.head = head
+        self.decision = decision
+        self.target = target
+        self.first_chunk_s: float | None = None
+        self._decoder = decoder
+        self._request = request
+        self._finish = finish
+        self._clock = clock
+        self._begun = begun
+        self._observers = observers
+        self._events = EventDecoder()
+        self._seen = Accumulator()
+        self._pending: list[ChatChunk] = []
+        self._response: ChatResponse | None = None
+        self._over = False
+        self.has_begun = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the answer is whole; bytes that may follow do not matter."""
+        return self._over
+
+    @property
+    def response(self) -> ChatResponse:
+        """The whole response, or after an early end what had arrived, its usage estimated."""
+        if self._response is None:
+            self._response = self._finish(self._partial(), self._clock() - self._begun)
+        return self._response
+
+    def begin(self, data: bytes | OmniError | None) -> OmniError | None:
+        """Take in the first bytes; return the failure if nothing of the answer can be given out yet."""
+        try:
+            chunks = (
+                self._end() if data is None else self._fail(data) if isinstance(data, OmniError) else self.feed(data)
+            )
+        except StreamInterruptedError as error:
+            cause = error.__cause__
+            if isinstance(cause, OmniError):
+                return cause
+            return TransportError(
+                f"{self.target.provider} ended the stream before the answer began", phase="body", maybe_billed=True
+            )
+        except OmniError as error:
+            error.partial = None
+            return error
+        self._pending += chunks
+        self.has_begun = bool(self._pending) or self._over
+        return None
+
+    def pending(self) -> list[ChatChunk]:
+        """Return, once, the chunks that came while the stream was opened."""
+        chunks, self._pending = self._pending, []
+        return chunks
+
+    def feed(self, data: bytes) -> list[ChatChunk]:
+        """Return the chunks these bytes complete.
+
+        Raises:
+            OmniError: The provider reported an error in the stream, or broke its dialect; `partial` is attached.
+        """
+        try:
+            return self._decode(self._events.feed(data))
+        except OmniError as error:
+            raise self._broken(error) from None
+
+    def end(self, error: OmniError | None = None) -> list[ChatChunk]:
+        """Return the last chunks when the body has ended, by itself or by a failure.
+
+        Raises:
+            StreamInterruptedError: The dialect's terminal mark was missing; `partial` holds what had arrived.
+            RequestTimeoutError: A time limit ran out before it; `partial` likewise.
+        """
+        return self._end() if error is None else self._fail(error)
+
+    def _decode(self, events: Sequence[ServerSentEvent]) -> list[ChatChunk]:
+        chunks: list[ChatChunk] = []
+        if self._over:
+            return chunks
+        feed, add = self._decoder.feed, self._seen.add
+        for event in events:
+            for chunk in feed(event):
+                add(chunk)
+                if chunk.usage is not None or chunk.finish_reason is not None:
+                    chunk = replace(chunk, usage=None, finish_reason=None)
+                if chunk.content or chunk.tool_calls or chunk.reasoning or _says_more(chunk):
+                    chunks.append(chunk)
+            if self._decoder.is_complete and (event.data == "[DONE]" or event.event == "message_stop"):
+                chunks.append(self._last())
+                break
+        if chunks and self.first_chunk_s is None:
+            self.first_chunk_s = self._clock() - self._begun
+        return chunks
+
+    def _end(self) -> list[ChatChunk]:
+        try:
+            chunks = self._decode(self._events.flush())
+        except OmniError as error:
+            raise self._broken(error) from None
+        if self._over:
+            return chunks
+        if self._decoder.is_complete:
+            return [*chunks, self._last()]
+        raise self._interrupted(f"{self.target.provider} ended the stream without finishing its answer")
+
+    def _fail(self, error: OmniError) -> list[ChatChunk]:
+        if self._over:
+            return []
+        if self._decoder.is_complete:  # only the usage, if anything, is missing
+            return [self._last()]
+        raise self._broken(error)
+
+    def _last(self) -> ChatChunk:
+        """Close the response and return the chunk that carries what comes once."""
+        self._over = True
+        response = self._seen.response()
+        if response.usage.all_tokens is None:
+            response = replace(response, usage=self._estimate())
+        self._response = done = self._finish(response, self._clock() - self._begun)
+        for observer in self._observers:
+            observer.succeeded(self.target, done, done.latency_s or 0.0)
+        return ChatChunk(
+            model=done.model,
+            provider=done.provider,
+            usage=done.usage,
+            finish_reason=done.finish_reason,
+            id=done.id,
+            explanation=done.explanation,
+        )
+
+    def _broken(self, error: OmniError) -> OmniError:
+        """Return the error to raise for a failure in the stream, with what had arrived."""
+        failed: OmniError = error
+        if isinstance(error, ResponseFormatError) or (
+            isinstance(error, TransportError) and not isinstance(error, TimeoutError)
+        ):
+            failed = self._interrupted(f"the stream of {self.target.provider} broke: {error.message}")
+            failed.__cause__ = error
+        failed.provider = self.target.provider
+        failed.model = self.target.model.id
+        failed.partial = self.response
+        failed.attempts = failed.partial.attempts
+        if self.has_begun:
+            for observer in self._observers:
+                observer.failed(self.target, failed, self._clock() - self._begun)
+        return failed
+
+    def _interrupted(self, message: str) -> StreamInterruptedError:
+        return StreamInterruptedError(
+            f"{message}; what had arrived is in .partial, ask again for the whole answer",
+            provider=self.target.provider,
+            model=self.target.model.id,
+            partial=self.response,
+        )
+
+    def _partial(self) -> ChatResponse:
+        response = self._seen.response()
+        # Calls whose arguments may be cut off must not be executed.
+        return replace(response, usage=self._estimate(), tool_calls=())
+
+    def _estimate(self) -> Usage:
+        """Return the tokens of what was sent and has arrived, marked as an estimate."""
+        seen = self._seen.response()
+        known = seen.usage
+        told = known.uncached_input_tokens
+        made = seen.content + (seen.reasoning or "") + "".join(c.name + c.arguments_json for c in seen.tool_calls)
+        return replace(
+            known,
+            uncached_input_tokens=estimate_prompt_tokens(self._request) if told is None else told,
+            output_tokens=max(known.output_tokens or 0, estimate_tokens(made)),
+            cost_usd=None,
+            cost_source="unknown",
+            is_estimated=True,
+        )
+
+
+def _says_more(chunk: ChatChunk) -> bool:
+    return bool(chunk.opaque or chunk.annotations or chunk.logprobs or chunk.refusal)

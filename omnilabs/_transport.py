@@ -1,0 +1,384 @@
+"""The only importer of the HTTP library: carries `HttpRequest` values and turns its exceptions into ours.
+
+One pool per client object; for asyncio one per event loop, because a connection belongs to the loop that opened it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import ssl
+import threading
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from typing import Any, TypeAlias
+from weakref import WeakKeyDictionary
+
+import httpx2
+
+from omnilabs._http import HttpRequest, HttpResponse, StreamHead, request_id_of
+from omnilabs._patience import Patience, make_patient
+from omnilabs._secret import Secret
+from omnilabs.errors import (
+    ConfigurationError,
+    OmniError,
+    RequestTimeoutError,
+    ResponseFormatError,
+    ResponseTooLargeError,
+    TransportError,
+)
+
+__all__ = ["AsyncHttpTransport", "HttpTransport"]
+
+_Failure: TypeAlias = httpx2.RequestError | httpx2.InvalidURL | httpx2.StreamError | ssl.SSLError | OSError
+_FAILURES = (httpx2.RequestError, httpx2.InvalidURL, httpx2.StreamError, ssl.SSLError, OSError)
+_TIMEOUT_PHASES: Mapping[type[httpx2.TimeoutException], str] = {
+    httpx2.ConnectTimeout: "connect",
+    httpx2.PoolTimeout: "connect",
+    httpx2.WriteTimeout: "send",
+    httpx2.ReadTimeout: "first_byte",
+}
+_DRAIN_S = 0.25
+
+
+def _limits(max_connections: int) -> httpx2.Limits:
+    # The pool's queue costs more than the requests beyond about a hundred connections (benchmarks/overhead.py).
+    return httpx2.Limits(
+        max_connections=max_connections, max_keepalive_connections=max_connections, keepalive_expiry=30.0
+    )
+
+
+class HttpTransport:
+    """Blocking transport. Thread-safe; after a fork the child opens connections of its own."""
+
+    def __init__(self, max_connections: int = 100) -> None:
+        self._max_connections = max_connections
+        self._lock = threading.Lock()
+        self._client: httpx2.Client | None = None
+        self._pid = 0
+
+    def send(self, request: HttpRequest) -> HttpResponse | OmniError:
+        """Send and read the whole answer."""
+        head = self.open(request)
+        if isinstance(head, OmniError):
+            return head
+        stream: _HttpStream = head.stream
+        pieces: list[bytes] = []
+        try:
+            while True:
+                data = stream.read()
+                if data is None:
+                    return HttpResponse(head.status, head.headers, b"".join(pieces))
+                if isinstance(data, OmniError):
+                    return data
+                pieces.append(data)
+        finally:
+            stream.close()
+
+    def open(self, request: HttpRequest) -> StreamHead | OmniError:
+        """Send and return once the status and headers are in."""
+        patience = Patience(request)
+        try:
+            client = self._connected()
+            response = client.send(_outgoing(client, request, patience), stream=True)
+        except _FAILURES as exc:
+            return _failure(exc, request, patience, began=False)
+        refusal = _refused(response, request)
+        if refusal is not None:
+            response.close()
+            return refusal
+        patience.begin_body()
+        headers = dict(response.headers.items())
+        return StreamHead(response.status_code, headers, _HttpStream(response, request, patience))
+
+    def close(self) -> None:
+        """Close every connection; the transport opens new ones if it is used again."""
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None and self._pid == os.getpid():
+            client.close()
+
+    def _connected(self) -> httpx2.Client:
+        client = self._client
+        if client is not None and self._pid == os.getpid():
+            return client
+        with self._lock:
+            if self._client is None or self._pid != os.getpid():
+                # A child process must not touch its parent's connections, not even to close them.
+                self._client = httpx2.Client(limits=_limits(self._max_connections), follow_redirects=False)
+                make_patient(self._client)
+                self._pid = os.getpid()
+            return self._client
+
+
+class _HttpStream:
+    """A body that is being read, at most `max_response_bytes` of it."""
+
+    def __init__(self, response: httpx2.Response, request: HttpRequest, patience: Patience) -> None:
+        self._response = response
+        self._request = request
+        self._patience = patience
+        self._bytes: Iterator[bytes] = response.iter_bytes()
+        self._left = request.max_response_bytes
+
+    def read(self) -> bytes | OmniError | None:
+        """Return the next bytes, None at the end, or the failure."""
+        try:
+            data = next(self._bytes, None)
+        except _FAILURES as exc:
+            return _failure(exc, self._request, self._patience, began=True, response=self._response)
+        if data is None:
+            return None
+        self._left -= len(data)
+        return data if self._left >= 0 else _too_large(self._request, self._response)
+
+    def drain(self) -> None:
+        """Read what little may follow a finished answer, so that the connection can be used again."""
+        self._patience.hurry(_DRAIN_S)
+        if not isinstance(self.read(), bytes):
+            return
+        self.close()
+
+    def close(self) -> None:
+        """Give up the connection, unless the body was read to its end."""
+        self._response.close()
+
+
+class AsyncHttpTransport:
+    """`HttpTransport` for asyncio: one pool per event loop, closed with its loop."""
+
+    def __init__(self, max_connections: int = 100) -> None:
+        self._max_connections = max_connections
+        self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopPool] = WeakKeyDictionary()
+
+    async def send(self, request: HttpRequest) -> HttpResponse | OmniError:
+        """Send and read the whole answer."""
+        head = await self.open(request)
+        if isinstance(head, OmniError):
+            return head
+        stream: _AsyncHttpStream = head.stream
+        pieces: list[bytes] = []
+        try:
+            while True:
+                data = await stream.read()
+                if data is None:
+                    return HttpResponse(head.status, head.headers, b"".join(pieces))
+                if isinstance(data, OmniError):
+                    return data
+                pieces.append(data)
+        finally:
+            await stream.aclose()
+
+    async def open(self, request: HttpRequest) -> StreamHead | OmniError:
+        """Send and return once the status and headers are in."""
+        patience = Patience(request)
+        try:
+            client = await self._connected()
+            response = await client.send(_outgoing(client, request, patience), stream=True)
+        except _FAILURES as exc:
+            return _failure(exc, request, patience, began=False)
+        refusal = _refused(response, request)
+        if refusal is not None:
+            await response.aclose()
+            return refusal
+        patience.begin_body()
+        headers = dict(response.headers.items())
+        return StreamHead(response.status_code, headers, _AsyncHttpStream(response, request, patience))
+
+    async def aclose(self) -> None:
+        """Close this event loop's connections."""
+        pool = self._pools.pop(asyncio.get_running_loop(), None)
+        if pool is not None:
+            await pool.aclose()
+
+    async def _connected(self) -> httpx2.AsyncClient:
+        loop = asyncio.get_running_loop()
+        pool = self._pools.get(loop)
+        if pool is None or pool.pid != os.getpid():
+            client = httpx2.AsyncClient(limits=_limits(self._max_connections), follow_redirects=False)
+            make_patient(client)
+            pool = self._pools[loop] = _LoopPool(client)
+            await pool.tie_to_loop()
+        return pool.client
+
+
+class _LoopPool:
+    """One event loop's client, closed by the loop itself if nobody did it before.
+
+    `asyncio.run` closes the asynchronous generators of its loop before the loop; a suspended one that closes the client
+    is therefore the place to clean up, and repeated `asyncio.run` leaves no socket behind.
+    """
+
+    def __init__(self, client: httpx2.AsyncClient) -> None:
+        self.client = client
+        self.pid = os.getpid()
+        self._guard = self._until_closed()
+
+    async def tie_to_loop(self) -> None:
+        """Start the guard, which registers it with the running loop."""
+        await anext(self._guard)
+
+    async def aclose(self) -> None:
+        """Close the client."""
+        await self._guard.aclose()
+
+    async def _until_closed(self) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            await self.client.aclose()
+
+
+class _AsyncHttpStream:
+    """`_HttpStream` for asyncio."""
+
+    def __init__(self, response: httpx2.Response, request: HttpRequest, patience: Patience) -> None:
+        self._response = response
+        self._request = request
+        self._patience = patience
+        self._bytes: AsyncIterator[bytes] = response.aiter_bytes()
+        self._left = request.max_response_bytes
+
+    async def read(self) -> bytes | OmniError | None:
+        """Return the next bytes, None at the end, or the failure."""
+        try:
+            data = await anext(self._bytes, None)
+        except _FAILURES as exc:
+            return _failure(exc, self._request, self._patience, began=True, response=self._response)
+        if data is None:
+            return None
+        self._left -= len(data)
+        return data if self._left >= 0 else _too_large(self._request, self._response)
+
+    async def drain(self) -> None:
+        """Read what little may follow a finished answer, so that the connection can be used again."""
+        self._patience.hurry(_DRAIN_S)
+        if not isinstance(await self.read(), bytes):
+            return
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Give up the connection, unless the body was read to its end."""
+        await self._response.aclose()
+
+
+class _Masked(str):
+    """A header value that a debugger or a traceback with locals shows masked."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'**********'"
+
+
+def _outgoing(client: httpx2.Client | httpx2.AsyncClient, request: HttpRequest, patience: Patience) -> httpx2.Request:
+    return client.build_request(
+        request.method,
+        request.url,
+        headers={n: _Masked(v.reveal()) if isinstance(v, Secret) else v for n, v in request.headers.items()},
+        content=request.body or None,
+        extensions={"timeout": patience.timeouts},
+    )
+
+
+def _refused(response: httpx2.Response, request: HttpRequest) -> OmniError | None:
+    """Return why a response is not read: a redirect, which could carry the key elsewhere, or too large a body."""
+    if 300 <= response.status_code < 400:
+        return TransportError(
+            f"{_host(request)} redirects; the key is bound to the address it was configured for: set base_url to the "
+            "new address if you trust it",
+            phase="redirect",
+            status=response.status_code,
+            retryable=False,
+        )
+    length = response.headers.get("content-length", "")
+    if length.isdigit() and int(length) > request.max_response_bytes:
+        return _too_large(request, response)
+    return None
+
+
+def _too_large(request: HttpRequest, response: httpx2.Response) -> ResponseTooLargeError:
+    return ResponseTooLargeError(
+        f"{_host(request)} answered with more than {request.max_response_bytes} bytes; raise max_response_bytes to "
+        "read it",
+        status=response.status_code,
+        request_id=request_id_of(response.headers),
+    )
+
+
+def _host(request: HttpRequest) -> str:
+    return httpx2.URL(request.url).host
+
+
+def _failure(
+    exc: _Failure, request: HttpRequest, patience: Patience, *, began: bool, response: httpx2.Response | None = None
+) -> OmniError:
+    """Return our error for one of the library's. Its traceback is cut off: its frames hold the request's headers."""
+    fields: dict[str, Any] = {}
+    if response is not None:
+        fields = {"status": response.status_code, "request_id": request_id_of(response.headers)}
+    error = _classify(exc, request, patience, began=began, fields=fields)
+    error.__cause__ = type(exc)(str(exc)) if type(exc).__module__ == "builtins" else None
+    return error
+
+
+def _classify(
+    exc: _Failure, request: HttpRequest, patience: Patience, *, began: bool, fields: dict[str, Any]
+) -> OmniError:
+    if isinstance(exc, httpx2.TimeoutException):
+        return _timed_out(exc, request, patience, began=began, fields=fields)
+    if isinstance(exc, httpx2.UnsupportedProtocol | httpx2.InvalidURL | httpx2.LocalProtocolError):
+        return ConfigurationError(f"the request to {request.url!r} cannot be sent: {exc}; check base_url and key")
+    if isinstance(exc, httpx2.DecodingError):
+        return ResponseFormatError(f"the answer's compression is broken: {exc}", **fields)
+    phase, maybe_billed = _phase(exc, began=began)
+    what = "broke off its answer" if phase == "body" else f"could not be reached ({phase})"
+    return TransportError(
+        f"{httpx2.URL(request.url).host} {what}: {exc or type(exc).__name__}",
+        phase=phase,
+        maybe_billed=maybe_billed,
+        retryable=phase != "tls",
+        **fields,
+    )
+
+
+def _timed_out(
+    exc: httpx2.TimeoutException, request: HttpRequest, patience: Patience, *, began: bool, fields: dict[str, Any]
+) -> RequestTimeoutError:
+    host = httpx2.URL(request.url).host
+    phase = "idle" if began else _TIMEOUT_PHASES.get(type(exc), "first_byte")
+    if request.deadline is not None and time.monotonic() >= request.deadline - 0.002:
+        phase = "total"
+    limits = {
+        "connect": f"connect within {request.connect_timeout_s:g} s",
+        "send": f"take the request within {request.first_byte_timeout_s:g} s",
+        "first_byte": f"begin to answer within {request.first_byte_timeout_s:g} s",
+        "idle": f"send anything for {request.idle_timeout_s:g} s",
+        "total": "finish before the call's deadline",
+    }
+    return RequestTimeoutError(
+        f"{host} did not {limits[phase]}",
+        phase=phase,
+        maybe_billed=phase not in ("connect", "send"),
+        retryable=phase != "total",
+        **fields,
+    )
+
+
+def _phase(exc: BaseException, *, began: bool) -> tuple[str, bool]:
+    """Return how far the request came, and whether the provider may have worked on it."""
+    if began:
+        return "body", True
+    if isinstance(exc, httpx2.ConnectError | httpx2.ProxyError | ssl.SSLError):
+        link: BaseException | None = exc
+        while link is not None:
+            if isinstance(link, ssl.SSLError):
+                return "tls", False
+            if isinstance(link, socket.gaierror):
+                return "dns", False
+            link = link.__cause__ or link.__context__
+        return "connect", False
+    if isinstance(exc, httpx2.WriteError):
+        return "send", False
+    return "receive", True

@@ -1,0 +1,297 @@
+"""Reading OpenAI-shaped messages: one reader for whole answers and for the chunks of a stream."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any, cast
+
+from omnilabs._messages import Opaque, ToolCall
+from omnilabs._response import ChatChunk, ToolCallDelta
+from omnilabs._sse import ServerSentEvent
+from omnilabs._usage import Usage
+from omnilabs.errors import APIStatusError, ResponseFormatError
+from omnilabs.providers._base import Target
+
+__all__ = ["OpenAIDecoder", "chunk_of", "read_tool_calls", "read_usage"]
+
+
+class OpenAIDecoder:
+    """Turns one OpenAI-shaped stream into chunks."""
+
+    def __init__(
+        self, target: Target, answer_tool: str | None, in_band_error: Callable[[object, Target], APIStatusError]
+    ) -> None:
+        self._target = target
+        self._answer_tool = answer_tool
+        self._in_band_error = in_band_error
+        self._finished = target.endpoint.spec.ends_without_mark
+        self._calls: list[str] = []  # the id of each call, by index
+        self._answer_index: int | None = None
+        self._thought = False
+        self._replay: dict[str, Any] = {}
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether a finish reason or `[DONE]` has been seen, or the provider is known to send neither."""
+        return self._finished
+
+    def feed(self, event: ServerSentEvent) -> Iterable[ChatChunk]:
+        """Return the chunk of one event, if it says anything.
+
+        Raises:
+            APIStatusError: An `error` object in the stream.
+            ResponseFormatError: Not JSON, or not an object.
+        """
+        data = event.data
+        if data == "[DONE]":
+            self._finished = True
+            return ()
+        if not data.strip():
+            return ()
+        target = self._target
+        try:
+            body = json.loads(data)
+        except (ValueError, RecursionError) as exc:
+            raise ResponseFormatError(
+                f"{target.provider} sent a stream event that is not JSON: {exc}",
+                body_prefix=data,
+                provider=target.provider,
+                model=target.model.id,
+            ) from None
+        if not isinstance(body, dict):
+            raise ResponseFormatError(
+                f"{target.provider} sent a stream event that is not an object",
+                body_prefix=data,
+                provider=target.provider,
+                model=target.model.id,
+            )
+        if body.get("error"):
+            raise self._in_band_error(body["error"], target)
+        return self._read(body)
+
+    def _read(self, body: Mapping[str, Any]) -> Iterable[ChatChunk]:
+        choices = body.get("choices")
+        choice: Any = choices[0] if isinstance(choices, list) and choices else _NO_CHOICE
+        if not isinstance(choice, Mapping):
+            choice = _NO_CHOICE
+        if choice.get("error"):
+            raise self._in_band_error(choice["error"], self._target)
+        message: Any = choice.get("delta") or choice.get("message") or _NO_CHOICE
+        if not isinstance(message, Mapping):
+            message = _NO_CHOICE
+        calls = self._call_deltas(message["tool_calls"]) if message.get("tool_calls") else ()
+        chunk = chunk_of(body, choice, message, self._target, calls)
+        place = self._target.endpoint.spec.replays_reasoning
+        if place and message.get(place):
+            _join(self._replay, place, message[place])
+        if self._answer_tool is not None:
+            chunk = self._answer_as_text(chunk)
+        if chunk.finish_reason is not None:
+            self._finished = True
+        said = chunk.content or chunk.reasoning or chunk.tool_calls or chunk.finish_reason or chunk.usage
+        return (chunk,) if said or chunk.refusal or chunk.annotations or chunk.logprobs else ()
+
+    def _flush(self) -> Iterable[ChatChunk]:
+        if not self._replay:
+            return ()
+        replay, self._replay = self._replay, {}
+        return (ChatChunk(provider=self._target.provider, reasoning="", opaque=Opaque(self._target.provider, replay)),)
+
+    def _call_deltas(self, calls: object) -> tuple[ToolCallDelta, ...]:
+        """Number the calls: by `index` where sent, else a new id or name opens the next call."""
+        deltas: list[ToolCallDelta] = []
+        for call in calls if isinstance(calls, list) else ():
+            if not isinstance(call, Mapping):
+                continue
+            function = call.get("function")
+            function = function if isinstance(function, Mapping) else _NO_CHOICE
+            call_id, index = call.get("id") or None, call.get("index")
+            if not isinstance(index, int):
+                opens = (call_id is not None and call_id not in self._calls) or (
+                    call_id is None and function.get("name") is not None
+                )
+                known = self._calls.index(call_id) if call_id in self._calls else len(self._calls) - 1
+                index = len(self._calls) if opens or known < 0 else known
+            while len(self._calls) <= index:
+                self._calls.append("")
+            if call_id is not None:
+                self._calls[index] = call_id
+            arguments = function.get("arguments")
+            text = arguments if isinstance(arguments, str) else json.dumps(arguments) if arguments else ""
+            deltas.append(ToolCallDelta(index, call_id, function.get("name") or None, text))
+        return tuple(deltas)
+
+    def _answer_as_text(self, chunk: ChatChunk) -> ChatChunk:
+        """Show the forced tool's arguments as the answer's text, as the whole answer does."""
+        others: list[ToolCallDelta] = []
+        content = chunk.content
+        for call in chunk.tool_calls:
+            if call.name == self._answer_tool:
+                self._answer_index = call.index
+            if call.index == self._answer_index:
+                content += call.arguments_json
+            else:
+                others.append(call)
+        finish = chunk.finish_reason
+        if finish is not None and self._answer_index is not None:
+            finish = "tool_calls" if len(self._calls) > 1 else "stop"
+        return ChatChunk(
+            content=content,
+            model=chunk.model,
+            provider=chunk.provider,
+            usage=chunk.usage,
+            finish_reason=finish,
+            tool_calls=tuple(others),
+            reasoning=chunk.reasoning,
+            id=chunk.id,
+            refusal=chunk.refusal,
+        )
+
+
+_NO_CHOICE: Mapping[str, Any] = {}
+
+
+def chunk_of(
+    body: Mapping[str, Any],
+    choice: Mapping[str, Any],
+    message: Mapping[str, Any],
+    target: Target,
+    calls: tuple[ToolCallDelta, ...] = (),
+) -> ChatChunk:
+    """Return what a message or delta says. `body` is the whole JSON, `choice` its first choice."""
+    content = message.get("content")
+    if content is not None and not isinstance(content, str):
+        content = _text_of(content)
+    refusal = message.get("refusal")
+    reasoning = message.get("reasoning_content") or message.get("reasoning")
+    opaque = None
+    if "delta" not in choice:
+        place = target.endpoint.spec.replays_reasoning
+        opaque = Opaque(target.provider, {place: message[place]}) if place and message.get(place) else None
+    logprobs = choice.get("logprobs")
+    tokens = logprobs.get("content") if isinstance(logprobs, Mapping) else None
+    return ChatChunk(
+        content=content or (refusal if isinstance(refusal, str) else "") or "",
+        model=body.get("model") or target.model.name,
+        provider=target.provider,
+        usage=read_usage(body) if _usage_of(body) else None,
+        finish_reason=_FINISH.get(finish, finish) if isinstance(finish := choice.get("finish_reason"), str) else None,
+        tool_calls=calls,
+        reasoning=reasoning if isinstance(reasoning, str) and reasoning else None,
+        id=body.get("id"),
+        opaque=opaque,
+        annotations=tuple(message.get("annotations") or ()),
+        logprobs=tuple(tokens or ()),
+        refusal=refusal if isinstance(refusal, str) and refusal else None,
+    )
+
+
+_FINISH: Mapping[str, str] = {"function_call": "tool_calls", "eos": "stop", "end_turn": "stop", "max_tokens": "length"}
+
+
+def _text_of(content: object) -> str:
+    """Return the text of content parts, as Mistral's reasoning models send them."""
+    if not isinstance(content, list):
+        return ""
+    texts = (part.get("text") for part in content if isinstance(part, Mapping) and part.get("type") == "text")
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+def read_tool_calls(message: Mapping[str, Any], target: Target) -> tuple[ToolCall, ...]:
+    """Return a whole message's tool calls; a call without an id gets a stable one."""
+    calls: list[ToolCall] = []
+    for index, call in enumerate(message.get("tool_calls") or ()):
+        function = call.get("function") if isinstance(call, Mapping) else None
+        if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+            raise ResponseFormatError(
+                f"{target.provider} sent tool_calls[{index}] without a function name",
+                body_prefix=json.dumps(call),
+                provider=target.provider,
+                model=target.model.id,
+            )
+        arguments = function.get("arguments")
+        text = arguments if isinstance(arguments, str) else json.dumps(arguments or {}, ensure_ascii=False)
+        calls.append(ToolCall(call.get("id") or f"call_{index}", function["name"], text))
+    return tuple(calls)
+
+
+def _join(fields: dict[str, Any], name: str, piece: Any) -> None:
+    """Append a streamed field to what came before it: text to text, list to list."""
+    fields[name] = fields[name] + piece if name in fields else piece
+
+
+def _usage_of(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    groq = body.get("x_groq")
+    usage = body.get("usage") or (groq.get("usage") if isinstance(groq, Mapping) else None)
+    return usage if isinstance(usage, Mapping) else None
+
+
+def read_usage(body: Mapping[str, Any]) -> Usage:
+    """Return an OpenAI-shaped usage in disjoint buckets.
+
+    `prompt_tokens` include cached ones on this wire; `completion_tokens` include reasoning except where the total shows
+    that they do not (xAI); DeepSeek names cache hits `prompt_cache_hit_tokens`, Moonshot `cached_tokens`; OpenRouter
+    reports the US dollars it charged as `cost`.
+    """
+    usage = _usage_of(body)
+    if usage is None:
+        return Usage()
+    prompt, completion = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
+    total = _count(usage, "total_tokens")
+    if prompt is None:
+        return Usage(reported_total_tokens=total, output_tokens=completion)
+    given, made = _details(usage, "prompt_tokens_details"), _details(usage, "completion_tokens_details")
+    read = _first(given, usage, "cached_tokens", "prompt_cache_hit_tokens")
+    written = _count(given, "cache_write_tokens") or 0
+    sound = _count(given, "audio_tokens") or 0
+    reasoning = _count(made, "reasoning_tokens") or 0
+    if completion is None:
+        completion = max(total - prompt, 0) if total is not None else 0
+    elif reasoning and total == prompt + completion + reasoning:
+        completion += reasoning
+    cost = _cost(usage)
+    return Usage(
+        uncached_input_tokens=max(prompt - read - written - sound, 0),
+        output_tokens=completion,
+        cache_read_tokens=read,
+        cache_write_tokens=written,
+        input_audio_tokens=sound,
+        reasoning_tokens=min(reasoning, completion),
+        output_audio_tokens=min(_count(made, "audio_tokens") or 0, completion),
+        reported_total_tokens=total,
+        cost_usd=cost,
+        cost_source="unknown" if cost is None else "provider",
+    )
+
+
+def _count(fields: Mapping[str, Any], name: str) -> int | None:
+    value = fields.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e15:
+        return None
+    return int(value)
+
+
+def _details(usage: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = usage.get(name)
+    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
+
+
+def _first(details: Mapping[str, Any], usage: Mapping[str, Any], *names: str) -> int:
+    for fields in (details, usage):
+        for name in names:
+            if (value := _count(fields, name)) is not None:
+                return value
+    return 0
+
+
+def _cost(usage: Mapping[str, Any]) -> Decimal | None:
+    cost = usage.get("cost")
+    if isinstance(cost, bool) or not isinstance(cost, int | float | str):
+        return None
+    try:
+        value = Decimal(str(cost))
+    except InvalidOperation:
+        return None
+    return value if value.is_finite() and value >= 0 else None

@@ -1,7 +1,7 @@
 """OmniRouter: one interface to all models, and the right one for each prompt.
 
-`OmniClient` and `AsyncOmniClient` have two calls: `chat()` asks a model, `smart_select()` chooses one and asks it. Values
-are in `omnilabs.types`, errors in `omnilabs.errors`, the router in `omnilabs.router`, doubles for tests in
+`OmniClient` and `AsyncOmniClient` have two calls: `chat()` asks a model, `smart_select()` chooses one and asks it.
+Values are in `omnilabs.types`, errors in `omnilabs.errors`, the router in `omnilabs.router`, doubles for tests in
 `omnilabs.testing`.
 """
 

@@ -17,6 +17,7 @@ from omnilabs._messages import ChatMessage
 from omnilabs._models import ModelInfo
 from omnilabs._request import DEFAULT_TEMPERATURE, ChatOptions
 from omnilabs._response import ChatResponse
+from omnilabs._spend import Spend
 from omnilabs.router import Router
 
 __all__ = ["AsyncOmniClient", "OmniClient"]
@@ -88,6 +89,11 @@ class OmniClient:
     def router(self) -> Router:
         """What chooses the models of `smart_select` in embedded and sandbox mode."""
         return self._core.router
+
+    @property
+    def spend(self) -> Spend:
+        """What this client has spent so far: US dollars and tokens, by model."""
+        return self._core.ledger.spend()
 
     @overload
     def chat(
@@ -377,6 +383,11 @@ class AsyncOmniClient:
     def router(self) -> Router:
         """What chooses the models of `smart_select` in embedded and sandbox mode."""
         return self._core.router
+
+    @property
+    def spend(self) -> Spend:
+        """What this client has spent so far: US dollars and tokens, by model."""
+        return self._core.ledger.spend()
 
     @overload
     async def chat(

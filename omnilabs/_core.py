@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypedDict
 
+from omnilabs._breaker import Breaker
 from omnilabs._config import ClientConfig, ProviderConfig
 from omnilabs._decision import Decision
 from omnilabs._flow import Call
@@ -14,10 +15,12 @@ from omnilabs._http import AsyncTransport, HttpRequest, HttpResponse, Transport
 from omnilabs._models import Capabilities, ModelInfo
 from omnilabs._request import ChatRequest, Routing, build_request, build_routing, call_options
 from omnilabs._retry import RetryPolicy
+from omnilabs._spend import Ledger
 from omnilabs.errors import (
     BudgetExceededError,
     ConfigurationError,
     InvalidRequestError,
+    NoEligibleModelError,
     UnknownModelError,
     UnsupportedParameterError,
 )
@@ -105,6 +108,8 @@ class ClientCore:
         self.router = router or Router(models)
         self._clock = clock
         self._forms: dict[tuple[str, ...], str] = {}
+        self._breaker = Breaker(clock)
+        self.ledger = Ledger()
 
     # ---- plans
 
@@ -125,9 +130,7 @@ class ClientCore:
         """
         request = self._request(messages, temperature, max_tokens, None, options)
         target = self.target(self.resolve(model))
-        limit = self._limit_usd(options)
-        if limit is not None and self.config.mode != "hosted":
-            self._check_budget(request, target.model, limit)
+        self._check_budget(request, target.model, options)
         return Plan(self._call([target], options), request)
 
     def smart_select(
@@ -255,6 +258,9 @@ class ClientCore:
 
     def available(self, model: ModelInfo) -> str | None:
         """Return None when a model can be chosen now, otherwise why not."""
+        return self._unconfigured(model) or self._breaker.reason(self.target(model))
+
+    def _unconfigured(self, model: ModelInfo) -> str | None:
         if self.config.mode != "embedded":
             return None
         if model.provider not in self.config.endpoints:
@@ -301,12 +307,52 @@ class ClientCore:
         return build_request(messages, temperature=temperature, max_tokens=max_tokens, routing=routing, options=options)
 
     def _plan(self, request: ChatRequest, options: Mapping[str, Any]) -> Decision:
-        return self.router.plan(request, available=self.available, max_cost_usd=self._limit_usd(options))
+        limit_usd = self._limit_usd(options)
+        try:
+            return self.router.plan(request, available=self.available, max_cost_usd=limit_usd)
+        except NoEligibleModelError as error:
+            resting = self._resting(error.rejected)
+            if resting is None:
+                raise
+        # Everything that could answer is resting after failures: better to try the one that is due first than nothing.
+        return self.router.plan(
+            request,
+            available=lambda model: None if model.id == resting else "another model is due earlier",
+            max_cost_usd=limit_usd,
+        )
+
+    def _resting(self, rejected: Mapping[str, str]) -> str | None:
+        """Return the model whose breaker closes first, among those rejected for nothing else."""
+        waits: dict[str, float] = {}
+        for name, reason in rejected.items():
+            model = self.router.find(name)
+            if model is not None and self._unconfigured(model) is None:
+                target = self.target(model)
+                if self._breaker.reason(target) is not None and "to be tried again in" in reason:
+                    waits[name] = self._breaker.opens_in_s(target)
+        return min(waits, key=lambda name: (waits[name], name), default=None)
 
     def _limit_usd(self, options: Mapping[str, Any]) -> float | None:
-        return options.get("max_cost_usd")
+        """Return the most this call may cost: its own limit, or what is left of the client's.
 
-    def _check_budget(self, request: ChatRequest, model: ModelInfo, limit_usd: float) -> None:
+        Raises:
+            BudgetExceededError: The client's budget is spent.
+        """
+        own: float | None = options.get("max_cost_usd")
+        budget = self.config.max_cost_usd
+        if budget is None:
+            return own
+        left = budget - float(self.ledger.cost_usd)
+        if left <= 0:
+            raise BudgetExceededError(
+                f"the client's budget of {budget} USD is spent ({self.ledger.cost_usd} USD so far): raise max_cost_usd"
+            )
+        return left if own is None else min(own, left)
+
+    def _check_budget(self, request: ChatRequest, model: ModelInfo, options: Mapping[str, Any]) -> None:
+        limit_usd = self._limit_usd(options)
+        if limit_usd is None or self.config.mode == "hosted":
+            return
         if self.router.find(model.id) is None:
             raise BudgetExceededError(
                 f"the price of {model.id!r} is not known, so max_cost_usd={limit_usd} cannot be kept: leave it out, or "
@@ -327,6 +373,7 @@ class ClientCore:
             deadline=None if timeout_s is None else self._clock() + timeout_s,
             limits=self._limited,
             forms=self._forms,
+            observers=(self._breaker, self.ledger),
         )
 
     def _limited(self, http: HttpRequest) -> HttpRequest:

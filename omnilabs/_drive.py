@@ -110,6 +110,8 @@ class ChatStream:
         chunks, self._chunks = self._chunks, None
         if chunks is not None:
             chunks.close()
+            # A generator that never started has no finally to run.
+            self._session.abandon()
             self._session.head.stream.close()
 
     def __enter__(self) -> Self:
@@ -132,6 +134,7 @@ class ChatStream:
                     yield from session.end(data)
             stream.drain()
         finally:
+            session.abandon()
             stream.close()
 
 
@@ -172,6 +175,8 @@ class AsyncChatStream:
         chunks, self._chunks = self._chunks, None
         if chunks is not None:
             await chunks.aclose()
+            # A generator that never started has no finally to run.
+            self._session.abandon()
             await self._session.head.stream.aclose()
 
     async def __aenter__(self) -> Self:
@@ -193,4 +198,5 @@ class AsyncChatStream:
                     yield chunk
             await stream.drain()
         finally:
+            session.abandon()
             await stream.aclose()

@@ -107,6 +107,10 @@ class Observer(Protocol):
         """An attempt succeeded; `response` is None where there is no whole one, as for a stream that only began."""
         ...
 
+    def ended(self, response: ChatResponse | None, error: BaseException | None) -> None:
+        """The call ended: with a response (partial if a stream was left early), an error, or neither if cancelled."""
+        ...
+
 
 @dataclass(slots=True)
 class Call:
@@ -150,7 +154,17 @@ def chat_flow(call: Call, request: ChatRequest) -> Flow[ChatResponse]:
             return error
         return _finish(response, call, target, prepared, built, call.clock() - begun)
 
-    return (yield from _first_to_answer(call, request, once))
+    response: ChatResponse | None = None
+    failure: BaseException | None = None
+    try:
+        response = yield from _first_to_answer(call, request, once)
+    except OmniError as error:
+        failure = error
+        raise
+    finally:
+        for observer in call.observers:
+            observer.ended(response, failure)
+    return response
 
 
 def stream_flow(call: Call, request: ChatRequest) -> Flow[StreamSession]:
@@ -189,7 +203,19 @@ def stream_flow(call: Call, request: ChatRequest) -> Flow[StreamSession]:
                 return error
         return session
 
-    return (yield from _first_to_answer(call, request, once))
+    failure: BaseException | None = None
+    begun = False
+    try:
+        opened = yield from _first_to_answer(call, request, once)
+        begun = True
+    except OmniError as error:
+        failure = error
+        raise
+    finally:
+        if not begun:  # a stream that has begun tells of its own end
+            for observer in call.observers:
+                observer.ended(None, failure)
+    return opened
 
 
 def plain_flow(call: Call, http: HttpRequest, read: Callable[[HttpResponse, Target], T]) -> Flow[T]:

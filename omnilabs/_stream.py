@@ -57,6 +57,7 @@ class StreamSession:
         self._pending: list[ChatChunk] = []
         self._response: ChatResponse | None = None
         self._over = False
+        self._told = False
         self.has_begun = False
 
     @property
@@ -66,10 +67,10 @@ class StreamSession:
 
     @property
     def response(self) -> ChatResponse:
-        """The whole response, or after an early end what had arrived, its usage estimated."""
-        if self._response is None:
-            self._response = self._finish(self._partial(), self._clock() - self._begun)
-        return self._response
+        """The whole response; before the end what has arrived so far, its usage estimated."""
+        if self._response is not None:
+            return self._response
+        return self._finish(self._partial(), self._clock() - self._begun)
 
     def begin(self, data: bytes | OmniError | None) -> OmniError | None:
         """Take in the first bytes; return the failure if nothing of the answer can be given out yet."""
@@ -115,6 +116,16 @@ class StreamSession:
             RequestTimeoutError: A time limit ran out before it; `partial` likewise.
         """
         return self._end() if error is None else self._fail(error)
+
+    def abandon(self) -> None:
+        """The caller wants no more: what had arrived is the response, and it is paid for."""
+        self._ended(self.response, None)
+
+    def _ended(self, response: ChatResponse | None, error: OmniError | None) -> None:
+        if not self._told:
+            self._told = True
+            for observer in self._observers:
+                observer.ended(response, error)
 
     def _decode(self, events: Sequence[ServerSentEvent]) -> list[ChatChunk]:
         chunks: list[ChatChunk] = []
@@ -162,6 +173,7 @@ class StreamSession:
         self._response = done = self._finish(response, self._clock() - self._begun)
         for observer in self._observers:
             observer.succeeded(self.target, done, done.latency_s or 0.0)
+        self._ended(done, None)
         return ChatChunk(
             model=done.model,
             provider=done.provider,
@@ -186,6 +198,7 @@ class StreamSession:
         if self.has_begun:
             for observer in self._observers:
                 observer.failed(self.target, failed, self._clock() - self._begun)
+            self._ended(None, failed)
         return failed
 
     def _interrupted(self, message: str) -> StreamInterruptedError:

@@ -15,6 +15,7 @@ from omnilabs._messages import (
 from omnilabs._models import Ability, Capabilities, ModelInfo, Price, Speed
 from omnilabs._request import ChatOptions, ToolChoice
 from omnilabs._response import Attempt, ChatChunk, ChatResponse, ToolCallDelta
+from omnilabs._spend import ModelSpend, Spend
 from omnilabs._usage import CostSource, Usage, cost_usd
 
 __all__ = [
@@ -32,11 +33,13 @@ __all__ = [
     "FilePart",
     "ImagePart",
     "ModelInfo",
+    "ModelSpend",
     "Opaque",
     "Part",
     "Price",
     "ReasoningPart",
     "Speed",
+    "Spend",
     "TextPart",
     "ToolCall",
     "ToolCallDelta",

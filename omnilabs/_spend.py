@@ -1,0 +1,110 @@
+"""What a client has spent: US dollars and tokens per model, and what could not be priced."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import TYPE_CHECKING, ClassVar
+
+from omnilabs._record import Record
+from omnilabs._response import ChatResponse
+from omnilabs.errors import OmniError
+
+if TYPE_CHECKING:
+    from omnilabs.providers import Target
+
+__all__ = ["Ledger", "ModelSpend", "Spend"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpend(Record):
+    """What one model has cost: calls, tokens and US dollars; `unpriced_calls` had no known price and are not in it."""
+
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: Decimal = Decimal(0)
+    unpriced_calls: int = 0
+    failed_attempts: int = 0
+
+    _keys: ClassVar[tuple[str, ...]] = (
+        "calls",
+        "input_tokens",
+        "output_tokens",
+        "cost_usd",
+        "unpriced_calls",
+        "failed_attempts",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Spend(Record):
+    """What a client has spent so far, in all and by model id."""
+
+    cost_usd: Decimal = Decimal(0)
+    calls: int = 0
+    unpriced_calls: int = 0
+    by_model: Mapping[str, ModelSpend] = field(default_factory=dict[str, ModelSpend])
+
+    _keys: ClassVar[tuple[str, ...]] = ("cost_usd", "calls", "unpriced_calls", "by_model")
+
+
+class Ledger:
+    """Adds up the answers of one client. Thread-safe.
+
+    Streams that were left early or broke count with their estimate. Calls under way are not yet in it, so calls made at
+    the same moment can together pass a limit by what they cost.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._by_model: dict[str, ModelSpend] = {}
+        self._cost_usd = Decimal(0)
+
+    @property
+    def cost_usd(self) -> Decimal:
+        """US dollars spent so far."""
+        return self._cost_usd
+
+    def spend(self) -> Spend:
+        """Return what has been spent so far."""
+        with self._lock:
+            lines = dict(self._by_model)
+        return Spend(
+            sum((line.cost_usd for line in lines.values()), Decimal(0)),
+            sum(line.calls for line in lines.values()),
+            sum(line.unpriced_calls for line in lines.values()),
+            lines,
+        )
+
+    def started(self, target: Target) -> None:
+        """Nothing is spent by beginning."""
+
+    def succeeded(self, target: Target, response: ChatResponse | None, elapsed_s: float) -> None:
+        """An attempt succeeded; whole answers are counted when the call ends."""
+
+    def failed(self, target: Target, error: OmniError, elapsed_s: float) -> None:
+        """An attempt failed; what a broken stream had delivered is paid for."""
+        with self._lock:
+            line = self._by_model.get(target.model.id, ModelSpend())
+            self._by_model[target.model.id] = replace(line, failed_attempts=line.failed_attempts + 1)
+
+    def ended(self, response: ChatResponse | None, error: BaseException | None) -> None:
+        """A call ended: with an answer, with part of one, or with nothing to pay for."""
+        paid = response if response is not None else error.partial if isinstance(error, OmniError) else None
+        if paid is None:
+            return
+        usage, name = paid.usage, paid.model_id or paid.model
+        with self._lock:
+            line = self._by_model.get(name, ModelSpend())
+            self._cost_usd += usage.cost_usd or 0
+            self._by_model[name] = replace(
+                line,
+                calls=line.calls + 1,
+                input_tokens=line.input_tokens + (usage.input_tokens or 0),
+                output_tokens=line.output_tokens + (usage.output_tokens or 0),
+                cost_usd=line.cost_usd + (usage.cost_usd or 0),
+                unpriced_calls=line.unpriced_calls + (usage.cost_usd is None),
+            )

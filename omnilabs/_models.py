@@ -55,7 +55,11 @@ class Price(Record):
 
 @dataclass(frozen=True, slots=True)
 class Capabilities(Record):
-    """What a model takes and gives. `temperature` tells whether it accepts sampling settings at all."""
+    """What a model takes and gives on the route we call it by.
+
+    `temperature` tells whether it accepts sampling settings at all, `forced_tools` whether a `tool_choice` may demand a
+    tool. `tools_effort` is the one `reasoning_effort` that a request with tools must name there; None leaves it free.
+    """
 
     tools: bool = True
     images: bool = False
@@ -64,8 +68,20 @@ class Capabilities(Record):
     json_schema: bool = False
     reasoning: bool = False
     temperature: bool = True
+    forced_tools: bool = True
+    tools_effort: str | None = None
 
-    _keys: ClassVar[tuple[str, ...]] = ("tools", "images", "pdf", "audio", "json_schema", "reasoning", "temperature")
+    _keys: ClassVar[tuple[str, ...]] = (
+        "tools",
+        "images",
+        "pdf",
+        "audio",
+        "json_schema",
+        "reasoning",
+        "temperature",
+        "forced_tools",
+        "tools_effort",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -222,9 +222,6 @@ def parse_images(reply: HttpResponse) -> dict[str, Any]:
     return dict(body)
 
 
-# ---- request
-
-
 def _url(endpoint: Endpoint, route: str) -> str:
     return endpoint.base_url.rstrip("/") + route
 
@@ -267,9 +264,6 @@ def _plain(message: dict[str, Any]) -> dict[str, Any]:
         if all(part.keys() == {"type", "text"} for part in parts):
             return message | {"content": "".join(part["text"] for part in parts)}
     return message
-
-
-# ---- answers
 
 
 def _object(reply: HttpResponse, target: Target | None = None) -> dict[str, Any]:

@@ -9,15 +9,10 @@ scripted replies first: `server.script(fault(429, "slow down", retry_after=1))`.
 
 from __future__ import annotations
 
-import json
-import socket
-import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
+
+from loopback import Loopback, Recorded, Reply, events
 
 Generation = Literal["published", "later"]
 
@@ -41,27 +36,6 @@ ANSWER = ("You ", "asked, ", "I answer: ñ 日本 🎲.")
 REASONING = ("First this, ", "then that.")
 
 
-@dataclass(frozen=True)
-class Recorded:
-    """A request as it arrived; header names in lower case."""
-
-    method: str
-    path: str
-    headers: Mapping[str, str]
-    json: Any
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What to answer: JSON (or bytes as they are) in one piece, or `pieces` as a chunked stream that may break off."""
-
-    status: int = 200
-    body: Any = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    pieces: tuple[bytes, ...] | None = None
-    breaks: bool = False
-
-
 def fault(status: int, detail: Any, *, retry_after: float | None = None) -> Reply:
     """Return an error as the service writes it."""
     headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
@@ -73,21 +47,7 @@ def page(status: int, html: str) -> Reply:
     return Reply(status, html.encode(), {"Content-Type": "text/html; charset=utf-8"})
 
 
-def events(*items: Mapping[str, Any] | tuple[str, Mapping[str, Any]] | str, breaks: bool = False) -> Reply:
-    """Return a stream: data objects, (name, data) pairs, or raw data such as "[DONE]"."""
-    return Reply(headers={"Content-Type": "text/event-stream"}, pieces=tuple(map(event_bytes, items)), breaks=breaks)
-
-
-def event_bytes(item: Mapping[str, Any] | tuple[str, Mapping[str, Any]] | str) -> bytes:
-    """Return one event's bytes."""
-    if isinstance(item, str):
-        return f"data: {item}\n\n".encode()
-    name, data = item if isinstance(item, tuple) else ("", item)
-    head = f"event: {name}\n" if name else ""
-    return f"{head}data: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
-
-
-class OmniServer:
+class OmniServer(Loopback):
     """The service on 127.0.0.1. What it answers is set by plain attributes, at any time.
 
     Attributes:
@@ -98,10 +58,10 @@ class OmniServer:
         stream_names: Whether a plain stream's chunks tell model and provider.
         names_in_data: Whether a reasoning stream names its events in the data's `type` instead of `event:`.
         no_route_status: What a missing route answers, 404 or 405.
-        requests: Every request that arrived, in order.
     """
 
     def __init__(self, generation: Generation = "published", *, api_key: str | None = None) -> None:
+        super().__init__()
         self.generation: Generation = generation
         self.api_key = api_key
         self.usage = "all_tokens"
@@ -109,38 +69,9 @@ class OmniServer:
         self.stream_names = False
         self.names_in_data = False
         self.no_route_status = 404
-        self.requests: list[Recorded] = []
-        self._script: deque[Reply] = deque()
-        self._http = _Http(self)
-        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01})
-
-    @property
-    def url(self) -> str:
-        """The base URL."""
-        return f"http://127.0.0.1:{self._http.server_address[1]}"
-
-    def script(self, *replies: Reply) -> None:
-        """Answer the next requests with these, in order, whatever they ask."""
-        self._script.extend(replies)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._http.shutdown()
-        self._thread.join()
-        self._http.hang_up()
-        self._http.server_close()
-        if self._http.faults and error is None:
-            raise self._http.faults[0]
 
     def answer(self, request: Recorded) -> Reply:
-        """Return the reply to a request: the next of the script, or what the protocol says."""
-        if self._script:
-            return self._script.popleft()
+        """Return the reply to a request as the protocol has it."""
         refused = self._check_key(request)
         if refused is not None:
             return refused
@@ -159,9 +90,6 @@ class OmniServer:
         if not given.startswith("Bearer "):
             return fault(403, "Not authenticated")
         return None if given == f"Bearer {self.api_key}" else fault(401, "Invalid API key")
-
-
-# ---- what the routes do
 
 
 def _chat(server: OmniServer, request: Recorded) -> Reply:
@@ -361,93 +289,3 @@ _LATER: _Routes = {
     ("POST", "/v1/reason/completions"): _reason,
     ("POST", "/v1/reason/completions/stream"): _reason_stream,
 }
-
-
-# ---- the socket
-
-
-class _Http(ThreadingHTTPServer):
-    """Serves connections in threads, and can end those a client keeps alive."""
-
-    daemon_threads = False  # server_close() joins them: nothing is left behind
-
-    def __init__(self, service: OmniServer) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.service = service
-        self.faults: list[BaseException] = []
-        self._open: set[socket.socket] = set()
-        self._lock = threading.Lock()
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        with self._lock:
-            self._open.add(request)
-        super().process_request(request, client_address)
-
-    def shutdown_request(self, request: Any) -> None:
-        with self._lock:
-            self._open.discard(request)
-        super().shutdown_request(request)
-
-    def hang_up(self) -> None:
-        """Wake the threads that wait for another request on a kept connection."""
-        with self._lock:
-            for connection in self._open:
-                try:
-                    connection.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass  # the client was faster
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Keep a fault of this server for the end of the test; a client that hangs up is none."""
-        import sys
-
-        error = sys.exc_info()[1]
-        if error is not None and not isinstance(error, ConnectionError):
-            self.faults.append(error)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    server: _Http
-
-    def do_GET(self) -> None:
-        self._serve()
-
-    def do_POST(self) -> None:
-        self._serve()
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Stay quiet."""
-
-    def _serve(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        request = Recorded(self.command, self.path, headers, json.loads(body) if body else None)
-        service = self.server.service
-        service.requests.append(request)
-        reply = service.answer(request)
-        self.send_response(reply.status)
-        if reply.pieces is None:
-            self._send_whole(reply)
-        else:
-            self._send_pieces(reply)
-
-    def _send_whole(self, reply: Reply) -> None:
-        body = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
-        headers = {"Content-Type": "application/json", **reply.headers, "Content-Length": str(len(body))}
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def _send_pieces(self, reply: Reply) -> None:
-        for name, value in {**reply.headers, "Transfer-Encoding": "chunked"}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        for piece in reply.pieces or ():
-            self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
-        if reply.breaks:
-            self.close_connection = True
-        else:
-            self.wfile.write(b"0\r\n\r\n")

@@ -44,6 +44,7 @@ class Accumulator:
 
     def __init__(self) -> None:
         self._parts: list[_OpenPart] = []
+        self._text: list[str] | None = None  # where a piece of plain text goes
         self._calls: dict[int, _OpenCall] = {}
         self._model = ""
         self._provider = ""
@@ -67,6 +68,10 @@ class Accumulator:
 
     def add(self, chunk: ChatChunk) -> None:
         """Take in the next chunk."""
+        if chunk.content and self._text is not None and _is_only_text(chunk):
+            self._text.append(chunk.content)
+            return
+        self._text = None
         if chunk.reasoning is not None:
             self._grow(ReasoningPart, chunk.reasoning, fresh=chunk.opaque is not None and not chunk.reasoning)
         if chunk.content:
@@ -78,6 +83,9 @@ class Accumulator:
         if chunk.tool_calls:
             self._add_calls(chunk)
         self._add_facts(chunk)
+        last = self._parts[-1] if self._parts else None
+        if last is not None and last.kind is TextPart and last.opaque is None:
+            self._text = last.pieces
 
     def _add_facts(self, chunk: ChatChunk) -> None:
         if chunk.model:
@@ -138,3 +146,17 @@ class Accumulator:
     def partial(self, usage: Usage) -> ChatResponse:
         """Return what arrived of a stream that ended early, with `usage` estimated by the caller."""
         return replace(self.response(), usage=usage)
+
+
+def _is_only_text(chunk: ChatChunk) -> bool:
+    return not (
+        chunk.reasoning is not None
+        or chunk.tool_calls
+        or chunk.opaque is not None
+        or chunk.usage is not None
+        or chunk.finish_reason is not None
+        or chunk.annotations
+        or chunk.logprobs
+        or chunk.refusal
+        or chunk.explanation is not None
+    )

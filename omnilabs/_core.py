@@ -11,7 +11,7 @@ from omnilabs._breaker import Breaker
 from omnilabs._config import ClientConfig, ProviderConfig
 from omnilabs._decision import Decision
 from omnilabs._flow import Call
-from omnilabs._http import AsyncTransport, HttpRequest, HttpResponse, Transport
+from omnilabs._http import AsyncTransport, HttpLimits, HttpRequest, HttpResponse, Transport
 from omnilabs._models import Capabilities, ModelInfo
 from omnilabs._request import ChatRequest, Routing, build_request, build_routing, call_options
 from omnilabs._retry import RetryPolicy
@@ -370,20 +370,15 @@ class ClientCore:
             targets=targets,
             retry=RetryPolicy(config.max_retries if retries is None else retries),
             clock=self._clock,
-            deadline=None if timeout_s is None else self._clock() + timeout_s,
-            limits=self._limited,
+            limits=HttpLimits(
+                config.connect_timeout_s,
+                config.first_byte_timeout_s,
+                config.idle_timeout_s,
+                None if timeout_s is None else self._clock() + timeout_s,
+                config.max_response_bytes,
+            ),
             forms=self._forms,
             observers=(self._breaker, self.ledger),
-        )
-
-    def _limited(self, http: HttpRequest) -> HttpRequest:
-        config = self.config
-        return replace(
-            http,
-            connect_timeout_s=config.connect_timeout_s,
-            first_byte_timeout_s=config.first_byte_timeout_s,
-            idle_timeout_s=config.idle_timeout_s,
-            max_response_bytes=config.max_response_bytes,
         )
 
 

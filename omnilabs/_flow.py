@@ -14,7 +14,7 @@ from itertools import count
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from omnilabs._decision import Decision
-from omnilabs._http import HttpRequest, HttpResponse, StreamHead
+from omnilabs._http import DEFAULT_LIMITS, HttpLimits, HttpRequest, HttpResponse, StreamHead
 from omnilabs._request import ChatRequest
 from omnilabs._response import Attempt, ChatResponse
 from omnilabs._retry import Again, Next, RetryPolicy, Stop, retry_after_s
@@ -116,15 +116,14 @@ class Observer(Protocol):
 class Call:
     """One call: who may answer it, how patiently, and what has gone wrong so far.
 
-    `deadline` is a reading of `clock`; None is no limit. `forms` remembers, per endpoint, which form of a request the
-    server wanted; it belongs to the client and outlives the call.
+    `limits.deadline` is a reading of `clock`; None is no limit. `forms` remembers, per endpoint, which form of a
+    request the server wanted; it belongs to the client and outlives the call.
     """
 
     targets: Sequence[Target]
     retry: RetryPolicy
     clock: Callable[[], float] = time.monotonic
-    deadline: float | None = None
-    limits: Callable[[HttpRequest], HttpRequest] = field(default=lambda http: http)
+    limits: HttpLimits = DEFAULT_LIMITS
     forms: MutableMapping[tuple[str, ...], str] = field(default_factory=dict[tuple[str, ...], str])
     observers: Sequence[Observer] = ()
     decision: Decision | None = None
@@ -132,7 +131,8 @@ class Call:
 
     def remaining_s(self) -> float | None:
         """Seconds left before the deadline, or None without one."""
-        return None if self.deadline is None else self.deadline - self.clock()
+        deadline = self.limits.deadline
+        return None if deadline is None else deadline - self.clock()
 
 
 def chat_flow(call: Call, request: ChatRequest) -> Flow[ChatResponse]:
@@ -344,7 +344,7 @@ def _negotiate(
 
 
 def _limited(call: Call, http: HttpRequest) -> HttpRequest:
-    return replace(call.limits(http), deadline=call.deadline)
+    return HttpRequest(http.method, http.url, http.headers, http.body, call.limits)
 
 
 _ERROR_BODY_BYTES = 1024 * 1024

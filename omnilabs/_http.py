@@ -14,6 +14,7 @@ __all__ = [
     "AsyncByteStream",
     "AsyncTransport",
     "ByteStream",
+    "HttpLimits",
     "HttpRequest",
     "HttpResponse",
     "StreamHead",
@@ -22,22 +23,32 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True)
+class HttpLimits:
+    """How long, in seconds, and how much, in bytes. `deadline` is a reading of the monotonic clock."""
+
+    connect_timeout_s: float = 10.0
+    first_byte_timeout_s: float = 300.0
+    idle_timeout_s: float = 120.0
+    deadline: float | None = None
+    max_response_bytes: int = 32 * 1024 * 1024
+
+
+DEFAULT_LIMITS = HttpLimits()
+
+
+@dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """One request, with its time limits in seconds.
+    """One request and its limits.
 
     `body` is encoded once, so that a retry sends the same bytes. Header values may be `Secret`; a transport reveals
-    them at the last moment. `deadline` is a reading of the client's monotonic clock.
+    them at the last moment.
     """
 
     method: str
     url: str
     headers: Mapping[str, str | Secret] = field(default_factory=dict[str, "str | Secret"])
     body: bytes = b""
-    connect_timeout_s: float = 10.0
-    first_byte_timeout_s: float = 300.0
-    idle_timeout_s: float = 120.0
-    deadline: float | None = None
-    max_response_bytes: int = 32 * 1024 * 1024
+    limits: HttpLimits = DEFAULT_LIMITS
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Any
 import httpcore2
 import httpx2
 
-from omnilabs._http import HttpRequest
+from omnilabs._http import HttpLimits
 
 __all__ = ["Patience", "make_patient"]
 
@@ -35,14 +35,15 @@ class _Limit(float):
 class Patience:
     """The time limits of one request."""
 
-    def __init__(self, request: HttpRequest) -> None:
-        self.deadline = request.deadline
-        self._idle_timeout_s = request.idle_timeout_s
+    def __init__(self, limits: HttpLimits) -> None:
+        self.deadline = limits.deadline
+        self._idle_timeout_s = limits.idle_timeout_s
+        first_byte = self._limit(limits.first_byte_timeout_s)
         self.timeouts: dict[str, float] = {
-            "connect": self._limit(request.connect_timeout_s),
-            "write": self._limit(request.first_byte_timeout_s),
-            "read": self._limit(request.first_byte_timeout_s),
-            "pool": self._limit(request.first_byte_timeout_s).now(),
+            "connect": self._limit(limits.connect_timeout_s),
+            "write": first_byte,
+            "read": first_byte,
+            "pool": first_byte.now(),
         }
 
     def _limit(self, seconds: float) -> _Limit:

@@ -31,6 +31,7 @@ class EventDecoder:
         self._size = 0
         self._started = False
         self._skip_lf = False
+        self._idle = False
         self._max_event_bytes = max_event_bytes
 
     def feed(self, data: bytes) -> list[ServerSentEvent]:
@@ -39,6 +40,15 @@ class EventDecoder:
         Raises:
             ResponseTooLargeError: One event is larger than the limit.
         """
+        # One whole event a read is how most streams come.
+        if self._idle and data.startswith(b"data: ") and data.find(b"\n") == len(data) - 2 and data.endswith(b"\n\n"):
+            if b"\r" not in data:
+                return [ServerSentEvent("", data[6:-2].decode("utf-8", "replace"))]
+        events = self._feed(data)
+        self._idle = self._started and not (self._tail or self._data or self._event or self._skip_lf)
+        return events
+
+    def _feed(self, data: bytes) -> list[ServerSentEvent]:
         if not self._started:
             data = self._tail + data
             if len(data) < 3 and b"\xef\xbb\xbf".startswith(data):

@@ -78,7 +78,7 @@ class HttpTransport:
 
     def open(self, request: HttpRequest) -> StreamHead | OmniError:
         """Send and return once the status and headers are in."""
-        patience = Patience(request)
+        patience = Patience(request.limits)
         try:
             client = self._connected()
             response = client.send(_outgoing(client, request, patience), stream=True)
@@ -119,8 +119,10 @@ class _HttpStream:
         self._response = response
         self._request = request
         self._patience = patience
-        self._bytes: Iterator[bytes] = response.iter_bytes()
-        self._left = request.max_response_bytes
+        # Decoding has a price for every piece; most streams need none.
+        encoded = "content-encoding" in response.headers
+        self._bytes: Iterator[bytes] = response.iter_bytes() if encoded else iter(_sync_body(response))
+        self._left = request.limits.max_response_bytes
 
     def read(self) -> bytes | OmniError | None:
         """Return the next bytes, None at the end, or the failure."""
@@ -172,7 +174,7 @@ class AsyncHttpTransport:
 
     async def open(self, request: HttpRequest) -> StreamHead | OmniError:
         """Send and return once the status and headers are in."""
-        patience = Patience(request)
+        patience = Patience(request.limits)
         try:
             client = await self._connected()
             response = await client.send(_outgoing(client, request, patience), stream=True)
@@ -237,8 +239,9 @@ class _AsyncHttpStream:
         self._response = response
         self._request = request
         self._patience = patience
-        self._bytes: AsyncIterator[bytes] = response.aiter_bytes()
-        self._left = request.max_response_bytes
+        encoded = "content-encoding" in response.headers
+        self._bytes: AsyncIterator[bytes] = response.aiter_bytes() if encoded else aiter(_async_body(response))
+        self._left = request.limits.max_response_bytes
 
     async def read(self) -> bytes | OmniError | None:
         """Return the next bytes, None at the end, or the failure."""
@@ -261,6 +264,16 @@ class _AsyncHttpStream:
     async def aclose(self) -> None:
         """Give up the connection, unless the body was read to its end."""
         await self._response.aclose()
+
+
+def _sync_body(response: httpx2.Response) -> httpx2.SyncByteStream:
+    assert isinstance(response.stream, httpx2.SyncByteStream)
+    return response.stream
+
+
+def _async_body(response: httpx2.Response) -> httpx2.AsyncByteStream:
+    assert isinstance(response.stream, httpx2.AsyncByteStream)
+    return response.stream
 
 
 class _Masked(str):
@@ -293,15 +306,15 @@ def _refused(response: httpx2.Response, request: HttpRequest) -> OmniError | Non
             retryable=False,
         )
     length = response.headers.get("content-length", "")
-    if length.isdigit() and int(length) > request.max_response_bytes:
+    if length.isdigit() and int(length) > request.limits.max_response_bytes:
         return _too_large(request, response)
     return None
 
 
 def _too_large(request: HttpRequest, response: httpx2.Response) -> ResponseTooLargeError:
     return ResponseTooLargeError(
-        f"{_host(request)} answered with more than {request.max_response_bytes} bytes; raise max_response_bytes to "
-        "read it",
+        f"{_host(request)} answered with more than {request.limits.max_response_bytes} bytes; raise "
+        "max_response_bytes to read it",
         status=response.status_code,
         request_id=request_id_of(response.headers),
     )
@@ -348,13 +361,13 @@ def _timed_out(
 ) -> RequestTimeoutError:
     host = httpx2.URL(request.url).host
     phase = "idle" if began else _TIMEOUT_PHASES.get(type(exc), "first_byte")
-    if request.deadline is not None and time.monotonic() >= request.deadline - 0.002:
+    if request.limits.deadline is not None and time.monotonic() >= request.limits.deadline - 0.002:
         phase = "total"
     limits = {
-        "connect": f"connect within {request.connect_timeout_s:g} s",
-        "send": f"take the request within {request.first_byte_timeout_s:g} s",
-        "first_byte": f"begin to answer within {request.first_byte_timeout_s:g} s",
-        "idle": f"send anything for {request.idle_timeout_s:g} s",
+        "connect": f"connect within {request.limits.connect_timeout_s:g} s",
+        "send": f"take the request within {request.limits.first_byte_timeout_s:g} s",
+        "first_byte": f"begin to answer within {request.limits.first_byte_timeout_s:g} s",
+        "idle": f"send anything for {request.limits.idle_timeout_s:g} s",
         "total": "finish before the call's deadline",
     }
     return RequestTimeoutError(

@@ -71,16 +71,19 @@ class OpenAIDecoder:
             raise self._in_band_error(body["error"], target)
         return self._read(body)
 
-    def _read(self, body: Mapping[str, Any]) -> Iterable[ChatChunk]:
+    def _read(self, body: dict[str, Any]) -> Iterable[ChatChunk]:
         choices = body.get("choices")
-        choice: Any = choices[0] if isinstance(choices, list) and choices else _NO_CHOICE
-        if not isinstance(choice, Mapping):
-            choice = _NO_CHOICE
+        choice: Any = choices[0] if isinstance(choices, list) and choices else _NOTHING
+        if not isinstance(choice, dict):
+            choice = _NOTHING
         if choice.get("error"):
             raise self._in_band_error(choice["error"], self._target)
-        message: Any = choice.get("delta") or choice.get("message") or _NO_CHOICE
-        if not isinstance(message, Mapping):
-            message = _NO_CHOICE
+        message: Any = choice.get("delta") or choice.get("message") or _NOTHING
+        if not isinstance(message, dict):
+            message = _NOTHING
+        if self._is_plain(body, choice, message):
+            model, provider = body.get("model") or self._target.model.name, self._target.provider
+            return (ChatChunk(message["content"], model, provider, id=body.get("id")),)
         calls = self._call_deltas(message["tool_calls"]) if message.get("tool_calls") else ()
         chunk = chunk_of(body, choice, message, self._target, calls)
         place = self._target.endpoint.spec.replays_reasoning
@@ -90,23 +93,42 @@ class OpenAIDecoder:
             chunk = self._answer_as_text(chunk)
         if chunk.finish_reason is not None:
             self._finished = True
-        said = chunk.content or chunk.reasoning or chunk.tool_calls or chunk.finish_reason or chunk.usage
-        return (chunk,) if said or chunk.refusal or chunk.annotations or chunk.logprobs else ()
+        self._thought = self._thought or chunk.reasoning is not None
+        answers = bool(chunk.content or chunk.tool_calls or chunk.finish_reason)
+        if answers and self._replay:
+            return self._thinking_to_replay(chunk), chunk
+        extras = chunk.reasoning or chunk.usage or chunk.refusal or chunk.annotations or chunk.logprobs
+        return (chunk,) if answers or extras else ()
 
-    def _flush(self) -> Iterable[ChatChunk]:
-        if not self._replay:
-            return ()
+    def _is_plain(self, body: dict[str, Any], choice: dict[str, Any], message: dict[str, Any]) -> bool:
+        """Whether a chunk is a piece of text and nothing else, as nearly all are."""
+        return (
+            message.keys() <= _TEXT_FIELDS
+            and isinstance(message.get("content"), str)
+            and message["content"] != ""
+            and not (choice.get("finish_reason") or choice.get("logprobs") or body.get("usage") or body.get("x_groq"))
+            and not self._replay
+        )
+
+    def _thinking_to_replay(self, chunk: ChatChunk) -> ChatChunk:
+        """Return the chunk that closes the reasoning with what the provider wants back."""
         replay, self._replay = self._replay, {}
-        return (ChatChunk(provider=self._target.provider, reasoning="", opaque=Opaque(self._target.provider, replay)),)
+        return ChatChunk(
+            model=chunk.model,
+            provider=chunk.provider,
+            reasoning=None if self._thought else "",
+            id=chunk.id,
+            opaque=Opaque(self._target.provider, replay),
+        )
 
     def _call_deltas(self, calls: object) -> tuple[ToolCallDelta, ...]:
         """Number the calls: by `index` where sent, else a new id or name opens the next call."""
         deltas: list[ToolCallDelta] = []
         for call in calls if isinstance(calls, list) else ():
-            if not isinstance(call, Mapping):
+            if not isinstance(call, dict):
                 continue
             function = call.get("function")
-            function = function if isinstance(function, Mapping) else _NO_CHOICE
+            function = function if isinstance(function, dict) else _NOTHING
             call_id, index = call.get("id") or None, call.get("index")
             if not isinstance(index, int):
                 opens = (call_id is not None and call_id not in self._calls) or (
@@ -146,11 +168,13 @@ class OpenAIDecoder:
             tool_calls=tuple(others),
             reasoning=chunk.reasoning,
             id=chunk.id,
+            opaque=chunk.opaque,
             refusal=chunk.refusal,
         )
 
 
-_NO_CHOICE: Mapping[str, Any] = {}
+_NOTHING: dict[str, Any] = {}
+_TEXT_FIELDS = frozenset({"content", "role"})
 
 
 def chunk_of(
@@ -171,12 +195,12 @@ def chunk_of(
         place = target.endpoint.spec.replays_reasoning
         opaque = Opaque(target.provider, {place: message[place]}) if place and message.get(place) else None
     logprobs = choice.get("logprobs")
-    tokens = logprobs.get("content") if isinstance(logprobs, Mapping) else None
+    tokens = logprobs.get("content") if isinstance(logprobs, dict) else None
     return ChatChunk(
         content=content or (refusal if isinstance(refusal, str) else "") or "",
         model=body.get("model") or target.model.name,
         provider=target.provider,
-        usage=read_usage(body) if _usage_of(body) else None,
+        usage=read_usage(body) if "delta" in choice and _usage_of(body) else None,
         finish_reason=_FINISH.get(finish, finish) if isinstance(finish := choice.get("finish_reason"), str) else None,
         tool_calls=calls,
         reasoning=reasoning if isinstance(reasoning, str) and reasoning else None,
@@ -195,7 +219,7 @@ def _text_of(content: object) -> str:
     """Return the text of content parts, as Mistral's reasoning models send them."""
     if not isinstance(content, list):
         return ""
-    texts = (part.get("text") for part in content if isinstance(part, Mapping) and part.get("type") == "text")
+    texts = (part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text")
     return "".join(text for text in texts if isinstance(text, str))
 
 
@@ -203,8 +227,8 @@ def read_tool_calls(message: Mapping[str, Any], target: Target) -> tuple[ToolCal
     """Return a whole message's tool calls; a call without an id gets a stable one."""
     calls: list[ToolCall] = []
     for index, call in enumerate(message.get("tool_calls") or ()):
-        function = call.get("function") if isinstance(call, Mapping) else None
-        if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+        function = call.get("function") if isinstance(call, dict) else None
+        if not isinstance(function, dict) or not isinstance(function.get("name"), str):
             raise ResponseFormatError(
                 f"{target.provider} sent tool_calls[{index}] without a function name",
                 body_prefix=json.dumps(call),
@@ -224,8 +248,8 @@ def _join(fields: dict[str, Any], name: str, piece: Any) -> None:
 
 def _usage_of(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
     groq = body.get("x_groq")
-    usage = body.get("usage") or (groq.get("usage") if isinstance(groq, Mapping) else None)
-    return usage if isinstance(usage, Mapping) else None
+    usage = body.get("usage") or (groq.get("usage") if isinstance(groq, dict) else None)
+    return usage if isinstance(usage, dict) else None
 
 
 def read_usage(body: Mapping[str, Any]) -> Usage:
@@ -275,7 +299,7 @@ def _count(fields: Mapping[str, Any], name: str) -> int | None:
 
 def _details(usage: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     value = usage.get(name)
-    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
+    return cast("Mapping[str, Any]", value) if isinstance(value, dict) else {}
 
 
 def _first(details: Mapping[str, Any], usage: Mapping[str, Any], *names: str) -> int:

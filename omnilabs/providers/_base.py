@@ -190,6 +190,8 @@ def unsupported_params(
         refused |= given.keys() & SAMPLING
     if not able.reasoning:
         refused |= given.keys() & {"reasoning_effort", "reasoning_budget_tokens"}
+    if not able.forced_tools and request.tool_choice not in (None, "auto", "none"):
+        refused.add("tool_choice")
     if not able.tools:
         refused |= given.keys() & {"tools", "tool_choice", "parallel_tool_calls"}
     return tuple(sorted(refused))

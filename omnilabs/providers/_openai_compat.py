@@ -228,8 +228,11 @@ def _put_settings(
     given = request.given_params()
     structured_by: Literal["native", "tool"] | None = None
     answer_tool: str | None = None
+    able = target.model.capabilities
     if request.tools:
         given["tools"] = list(request.tools)
+        if able.tools_effort is not None and request.reasoning_effort is None:
+            given["reasoning_effort"] = able.tools_effort
     if request.stop:
         given["stop"] = list(request.stop)
     if request.temperature is not None:
@@ -238,7 +241,7 @@ def _put_settings(
     if choice not in (None, "auto", "none", "required"):
         given["tool_choice"] = {"type": "function", "function": {"name": choice}}
     if request.response_format and request.response_format["type"] == "json_schema":
-        if spec.native_schema and target.model.capabilities.json_schema:
+        if spec.native_schema and able.json_schema:
             structured_by = "native"
         else:
             structured_by = "tool"

@@ -99,7 +99,7 @@ class OmniClient:
     def chat(
         self,
         messages: Messages,
-        model: str,
+        model: str | Decision,
         temperature: float | None = DEFAULT_TEMPERATURE,
         max_tokens: int | None = None,
         stream: Literal[False] = False,
@@ -110,7 +110,7 @@ class OmniClient:
     def chat(
         self,
         messages: Messages,
-        model: str,
+        model: str | Decision,
         temperature: float | None = DEFAULT_TEMPERATURE,
         max_tokens: int | None = None,
         *,
@@ -122,7 +122,7 @@ class OmniClient:
     def chat(
         self,
         messages: Messages,
-        model: str,
+        model: str | Decision,
         temperature: float | None = DEFAULT_TEMPERATURE,
         max_tokens: int | None = None,
         stream: bool = False,
@@ -132,7 +132,7 @@ class OmniClient:
     def chat(
         self,
         messages: Messages,
-        model: str,
+        model: str | Decision,
         temperature: float | None = DEFAULT_TEMPERATURE,
         max_tokens: int | None = None,
         stream: bool = False,
@@ -142,7 +142,8 @@ class OmniClient:
 
         Args:
             messages: `ChatMessage` values or dicts with `role` and `content`.
-            model: A model's id (`gpt-4o-mini`), or `provider/name`.
+            model: A model's id (`gpt-4o-mini`), or `provider/name`; or a decision of `select`, whose models are
+                asked in its order.
             temperature: 0 to 2; None leaves it to the provider. The default of 0.7 is not sent to a model that takes
                 none.
             max_tokens: Longest answer in tokens; None means the model's default.
@@ -393,7 +394,7 @@ class AsyncOmniClient:
     async def chat(
         self,
         messages: Messages,
-        model: str,
+        model: str | Decision,
         temperature: float | None = DEFAULT_TEMPERATURE,
         max_tokens: int | None = None,
         stream: Literal[False] = False,
@@ -404,7 +405,7 @@ class AsyncOmniClient:
     async def chat(
         self,
         messages: Messages,
-        model: str,
+        model: str | Decision,
         temperature: float | None = DEFAULT_TEMPERATURE,
         max_tokens: int | None = None,
         *,
@@ -416,7 +417,7 @@ class AsyncOmniClient:
     async def chat(
         self,
         messages: Messages,
-        model: str,
+        model: str | Decision,
         temperature: float | None = DEFAULT_TEMPERATURE,
         max_tokens: int | None = None,
         stream: bool = False,
@@ -426,7 +427,7 @@ class AsyncOmniClient:
     async def chat(
         self,
         messages: Messages,
-        model: str,
+        model: str | Decision,
         temperature: float | None = DEFAULT_TEMPERATURE,
         max_tokens: int | None = None,
         stream: bool = False,

@@ -121,7 +121,7 @@ class ClientCore:
         max_tokens: int | None,
         options: Mapping[str, Any],
     ) -> Plan:
-        """Return the plan of a call to one named model.
+        """Return the plan of a call to one named model, or to the models of a decision in its order.
 
         Raises:
             InvalidRequestError: Bad input, or an unknown model with the nearest names.
@@ -129,9 +129,14 @@ class ClientCore:
             BudgetExceededError: It may cost more than is allowed.
         """
         request = self._request(messages, temperature, max_tokens, None, options)
-        target = self.target(self.resolve(model))
-        self._check_budget(request, target.model, options)
-        return Plan(self._call([target], options), request)
+        decision = model if isinstance(model, Decision) else None
+        names = [model] if decision is None else [candidate.model for candidate in decision.ranked]
+        targets = [self.target(self.resolve(name)) for name in names]
+        for target in targets:
+            self._check_budget(request, target.model, options)
+        call = self._call(targets, options)
+        call.decision = decision
+        return Plan(call, request)
 
     def smart_select(
         self,

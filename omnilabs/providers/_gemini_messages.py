@@ -155,7 +155,7 @@ class _MessageEncoder:
         address = urlsplit(part.url)
         if address.scheme.lower() not in ("https", "gs"):
             raise InvalidRequestError(
-                f"Gemini fetches an {part.type} from https and gs addresses only, not from {part.url[:80]!r}: "
+                f"Gemini fetches from https and gs addresses only, and this {part.type} is at {part.url[:80]!r}: "
                 "pass its bytes (from_bytes)",
                 parameter="messages",
             )

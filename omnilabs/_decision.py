@@ -38,6 +38,7 @@ class Candidate(Record):
         latency_s: Expected seconds to the whole answer, None where nothing is known.
         utility: What the models are ranked by.
         terms: Share of each term in the utility: accuracy, cost, latency.
+        unrated_quality: The quality expected without ratings, which ratings are weighed against.
     """
 
     model: str
@@ -50,6 +51,7 @@ class Candidate(Record):
     quality_high: float = 1.0
     evidence: str = ""
     terms: Mapping[str, float] = field(default_factory=dict[str, float])
+    unrated_quality: float | None = None
 
     _keys: ClassVar[tuple[str, ...]] = (
         "model",
@@ -62,6 +64,7 @@ class Candidate(Record):
         "latency_s",
         "utility",
         "terms",
+        "unrated_quality",
     )
 
 
@@ -80,6 +83,7 @@ class Decision(Record):
         select_ms: Milliseconds the selection took.
         source: "router", or "server" when the hosted service decided.
         what_if: What other weights would choose, in words.
+        propensity: The probability of this pick: 1 unless exploration was allowed. Log it to learn from what happened.
     """
 
     ranked: tuple[Candidate, ...]
@@ -92,6 +96,7 @@ class Decision(Record):
     select_ms: float = field(default=0.0, compare=False)
     source: str = "router"
     what_if: tuple[str, ...] = ()
+    propensity: float = 1.0
 
     _keys: ClassVar[tuple[str, ...]] = (
         "model",
@@ -106,6 +111,7 @@ class Decision(Record):
         "select_ms",
         "source",
         "what_if",
+        "propensity",
     )
 
     @property

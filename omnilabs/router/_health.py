@@ -6,6 +6,7 @@ import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = ["Health", "Seen"]
 
@@ -35,8 +36,7 @@ class _Average:
         return (self.total * keep + prior * _PRIOR_CALLS) / (weight + _PRIOR_CALLS)
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(NamedTuple):
     """What to expect of a model now; None where neither it nor the catalogue has told.
 
     Attributes:

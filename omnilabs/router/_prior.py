@@ -1,41 +1,139 @@
-"""What to expect of a model before anything of the user's own is known: quality, US dollars, seconds."""
+"""What is expected of a model before anything of the user's own is known, and the constants it rests on."""
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from operator import mul
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from typing import Any
 
 from omnilabs._models import ModelInfo
-from omnilabs._request import ChatRequest
-from omnilabs.router._health import Health
-from omnilabs.router._selector import Estimate
+from omnilabs.errors import InvalidRequestError
+from omnilabs.router._tasks import TASK_TYPES
+from omnilabs.router._tokens import HEAD_CHARS, TAIL_CHARS
 
-__all__ = ["TASK_TYPES", "Entry", "Forecast", "Reading", "compile_entry", "read", "sigmoid"]
+__all__ = ["ABILITY_TYPES", "Entry", "Prior", "compile_entry", "log_words"]
 
-TASK_TYPES = ("code", "math", "math_formal", "knowledge", "law_med_hum", "puzzle", "extract", "chat", "agent")
+ABILITY_TYPES = (*TASK_TYPES, "agent")
+"""The task types a prompt is sorted into, and `agent`, which counts when tools are given."""
 
-_Z80 = 1.2816
-_SHARE = 0.5
-_INTERCEPT = 1.0
-_SLOPE = 0.5
-_OUTPUT_TOKENS: Mapping[str, float] = dict.fromkeys(TASK_TYPES, 400.0)
-_THINKING_FACTOR = 3.0
+_SHORTEST, _LONGEST = -2.0, 2.5
+_CHEAPEST_USD, _DEAREST_USD = 0.05, 12.6
+_UNPRICED_WIDER = 1.4
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A fitted straight line with the standard error of what it predicts."""
+
+    at_zero: float
+    slope: float
+    se: float
+
+    def at(self, x: float) -> float:
+        """Return the value at `x`."""
+        return self.at_zero + self.slope * x
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """How a published score, a fraction of right answers, tells of ability: overall, and in the benchmark's type."""
+
+    type: str
+    guess: float
+    overall: Line
+    own: Line
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """The constants of the prior, fitted by `scripts/fit_prior.py`.
+
+    logit p = intercept + slope a + g (steepness (a - centre) - difficulty), where a is the model's ability in the
+    prompt's mix of task types (`share` of the way from its overall ability) and g grows with the logarithm of the
+    prompt's words: a long prompt is harder for all, and widens the distance between strong and weak models.
+    """
+
+    version: str
+    intercept: float
+    slope: float
+    steepness: float
+    difficulty: float
+    share: float
+    centre: float
+    log_words_mean: float
+    model_sd: float
+    benchmarks: Mapping[str, Benchmark]
+    price_line: Line
+    thinking_factor: float
+    output_tokens: tuple[float, ...]
+
+    @classmethod
+    def load(cls) -> Prior:
+        """Return the constants shipped with the package."""
+        return _shipped()
+
+    @classmethod
+    def parse(cls, data: Mapping[str, Any], without: str | None = None) -> Prior:
+        """Return the constants from their JSON; `without` takes the map fitted without one benchmark's outcomes."""
+        fitted = {**data["map"], **(data["map_without"][without] if without else {})}
+        price = data["price_line"]
+        output: Mapping[str, float] = data["output_tokens"]
+        return cls(
+            data["version"],
+            fitted["intercept"],
+            fitted["slope"],
+            fitted["steepness"],
+            fitted["difficulty"],
+            fitted["share"],
+            fitted["centre"],
+            fitted["log_words_mean"],
+            fitted["model_sd"],
+            {
+                name: Benchmark(row["type"], row["guess"], Line(*row["overall"]), Line(*row["own"]))
+                for name, row in data["benchmarks"].items()
+            },
+            Line(price["at_one_usd"], price["per_tenfold"], price["sd"]),
+            data["thinking"]["factor"],
+            # An agent's turn is a tool call or a short word on it: no shorter than what is extracted from a text.
+            tuple(float(output[name]) for name in (*TASK_TYPES, "extract")),
+        )
+
+    def length_effect(self, log_words: float) -> float:
+        """Return g, from the logarithm of the prompt's words; bounded, so that no length runs away with a choice."""
+        return min(max(log_words - self.log_words_mean, _SHORTEST), _LONGEST)
+
+
+@lru_cache(maxsize=1)
+def _shipped() -> Prior:
+    return Prior.parse(json.loads(resources.files("omnilabs.router").joinpath("prior.json").read_text("utf-8")))
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A model with everything selection reads of it worked out once.
 
-    `by_type` is its ability in logits per task type, already shrunk to the overall one. Prices are US dollars a token.
+    Attributes:
+        logits: Per ability type, the logit of success on a prompt of average length.
+        rises: Per ability type, what one unit of `g` adds to it.
+        logit_se: Standard error of the logit: of the ability, and of what ability says about one kind of task.
+        thinking: Output tokens relative to a model that does not think aloud.
+        evidence: What the ability rests on, in words.
+        input_usd: US dollars a prompt token, infinite where not known.
+        output_usd: US dollars an output token, infinite where not known.
+        has_tiers: The price depends on the prompt's length.
+        ttft_s: Seconds to the first token, or None.
+        s_per_token: Seconds an output token, or None.
     """
 
-    index: int
     model: ModelInfo
-    overall: float
-    se: float
-    by_type: tuple[float, ...]
+    id: str
+    logits: tuple[float, ...]
+    rises: tuple[float, ...]
+    logit_se: float
     thinking: float
     evidence: str
     input_usd: float
@@ -45,17 +143,22 @@ class Entry:
     s_per_token: float | None
 
 
-def compile_entry(index: int, model: ModelInfo) -> Entry:
-    """Return what selection needs of `model`."""
-    overall, se, by_type, evidence = _ability(model)
+def compile_entry(model: ModelInfo, prior: Prior) -> Entry:
+    """Return what selection needs of `model`.
+
+    Raises:
+        InvalidRequestError: One of its own scores is not a fraction.
+    """
+    overall, se, by_type, evidence = _ability(model, prior)
+    abilities = [overall + prior.share * (by_type.get(name, overall) - overall) for name in ABILITY_TYPES]
     price, speed = model.price, model.speed
     return Entry(
-        index,
         model,
-        overall,
-        se,
-        tuple(overall + _SHARE * (by_type.get(name, overall) - overall) for name in TASK_TYPES),
-        _THINKING_FACTOR if model.ability is not None and model.ability.mode == "r" else 1.0,
+        model.id,
+        tuple(prior.intercept + prior.slope * ability for ability in abilities),
+        tuple(prior.steepness * (ability - prior.centre) - prior.difficulty for ability in abilities),
+        math.hypot(prior.slope * se, prior.model_sd),
+        prior.thinking_factor if model.ability is not None and model.ability.mode == "r" else 1.0,
         evidence,
         math.inf if price is None else float(price.input_per_mtok_usd) / 1e6,
         math.inf if price is None else float(price.output_per_mtok_usd) / 1e6,
@@ -65,81 +168,60 @@ def compile_entry(index: int, model: ModelInfo) -> Entry:
     )
 
 
-def _ability(model: ModelInfo) -> tuple[float, float, Mapping[str, float], str]:
-    ability = model.ability
-    if ability is not None and ability.cells:
-        return ability.overall, ability.se, ability.by_type, f"{ability.cells} independent measurements"
-    if ability is not None:
-        return ability.overall, ability.se, ability.by_type, "no measurement: the mean of its price and date, wide"
-    # Mean over priced models of the leaderboards since July 2025.
+_Ability = tuple[float, float, Mapping[str, float], str]
+
+
+def _ability(model: ModelInfo, prior: Prior) -> _Ability:
+    """Return overall ability, its standard error, ability by type, and where they come from, the best source first."""
+    own = model.ability
+    if own is not None and own.cells:
+        return own.overall, own.se, own.by_type, f"{own.cells} independent measurements"
+    if scored := _from_scores(model, prior):
+        return scored
+    if own is not None:
+        source = "given by the user" if own.source == "user" else "no measurement: the mean of its price and date, wide"
+        return own.overall, own.se, own.by_type, source
     blended = model.cost_per_million_tokens
-    overall = 0.98 + 0.82 * math.log10(max(blended or 1.0, 0.05))
-    return overall, 0.76 if blended else 1.06, {}, "no measurement: the mean of its price, wide"
+    usd = min(max(1.0 if blended is None else blended, _CHEAPEST_USD), _DEAREST_USD)
+    wider, told = (1.0, "its price") if blended is not None else (_UNPRICED_WIDER, "all models, for want of a price")
+    line = prior.price_line
+    return line.at(math.log10(usd)), wider * line.se, {}, f"no measurement: the mean of {told}, wide"
 
 
-@dataclass(frozen=True, slots=True)
-class Forecast:
-    """A model's estimate for one prompt, with what it was made from."""
-
-    estimate: Estimate
-    entry: Entry
-    logit: float
-    logit_se: float
-    longest_usd: float
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """The 80 % interval of the quality."""
-        spread = _Z80 * self.logit_se
-        return sigmoid(self.logit - spread), sigmoid(self.logit + spread)
-
-    def numbered(self, index: int) -> Forecast:
-        """Return the same forecast at another place of the list."""
-        return replace(self, estimate=replace(self.estimate, index=index))
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What the prompt was taken for: its mix of task types and how long an answer it wants, in tokens."""
-
-    mix: tuple[float, ...]
-    output_tokens: float
-
-    def forecast(
-        self, index: int, entry: Entry, input_tokens: float, max_tokens: int | None, health: Health | None
-    ) -> Forecast:
-        """Return what to expect of one model. `max_tokens` caps the answer; `health` corrects the catalogue."""
-        logit = _INTERCEPT + _SLOPE * sum(map(mul, entry.by_type, self.mix))
-        ttft_s, s_per_token, output = entry.ttft_s, entry.s_per_token, self.output_tokens * entry.thinking
-        if health is not None:
-            seen = health.expect(entry.model.id, ttft_s, s_per_token)
-            ttft_s, s_per_token, output = seen.ttft_s, seen.s_per_token, output * seen.length_factor
-        longest = max_tokens or entry.model.max_output_tokens
-        if longest is not None and output > longest:
-            output = float(longest)
-        input_usd, output_usd = entry.input_usd, entry.output_usd
-        if entry.has_tiers and entry.model.price is not None:
-            rates = entry.model.price.at(int(input_tokens))
-            input_usd, output_usd = float(rates.input_per_mtok_usd) / 1e6, float(rates.output_per_mtok_usd) / 1e6
-        latency_s = math.inf if ttft_s is None or s_per_token is None else ttft_s + output * s_per_token
-        prompt_usd = input_tokens * input_usd
-        return Forecast(
-            Estimate(entry.model.id, index, sigmoid(logit), prompt_usd + output * output_usd, latency_s),
-            entry,
-            logit,
-            _SLOPE * entry.se,
-            prompt_usd + (longest or output) * output_usd,
-        )
+def _from_scores(model: ModelInfo, prior: Prior) -> _Ability | None:
+    """Turn published scores into ability: each benchmark tells of it with its own error, so the exact count more."""
+    weight = total = 0.0
+    own: dict[str, list[float]] = {}
+    told: list[str] = []
+    for name, score in model.scores.items():
+        if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
+            raise InvalidRequestError(
+                f"score {name!r} of {model.id!r} is {score!r}: give the fraction of right answers, 0 to 1",
+                parameter="scores",
+            )
+        benchmark = prior.benchmarks.get(name.lower().replace("-", "_").replace(" ", "_"))
+        if benchmark is None:
+            continue
+        x = _logit(score, benchmark.guess)
+        precision = 1.0 / benchmark.overall.se**2
+        weight += precision
+        total += precision * benchmark.overall.at(x)
+        own.setdefault(benchmark.type, []).append(benchmark.own.at(x))
+        told.append(name)
+    if not told:
+        return None
+    by_type = {name: sum(values) / len(values) for name, values in own.items()}
+    # Published scores err together (a vendor's own setting), so more of them do not make the error vanish.
+    se = math.hypot(1.0 / math.sqrt(weight), prior.price_line.se / 2)
+    return total / weight, se, by_type, f"published scores: {', '.join(told)}"
 
 
-def read(request: ChatRequest) -> Reading:
-    """Return what the prompt is taken for."""
-    mix = tuple(0.0 if name == "agent" else 1.0 / 8 for name in TASK_TYPES)
-    return Reading(mix, sum(map(mul, mix, _OUTPUT_TOKENS.values())))
+def _logit(score: float, guess: float) -> float:
+    share = min(max((score - guess) / (1 - guess), 0.02), 0.98)
+    return math.log(share / (1 - share))
 
 
-def sigmoid(x: float) -> float:
-    """Return 1 / (1 + exp(-x)) without overflow."""
-    if x >= 0:
-        return 1.0 / (1.0 + math.exp(-x))
-    return (e := math.exp(x)) / (1.0 + e)
+def log_words(words: Sequence[str], text: str) -> float:
+    """Return the logarithm of a prompt's words, from the `words` of its clipped part; marks and numbers left out."""
+    count = sum(map(str.isalpha, words))
+    return math.log1p(count * max(1.0, len(text) / (HEAD_CHARS + TAIL_CHARS)))

@@ -3,58 +3,44 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
+from random import Random
 from typing import TYPE_CHECKING, Any, Unpack
 
 from omnilabs._decision import Candidate, Decision
 from omnilabs._models import ModelInfo
 from omnilabs._request import ChatOptions, ChatRequest, Routing, build_request, build_routing
-from omnilabs.errors import BudgetExceededError, InvalidRequestError, NoEligibleModelError, UnknownModelError
+from omnilabs.errors import InvalidRequestError, UnknownModelError
 from omnilabs.router._eligible import demand_of, reason_against
-from omnilabs.router._explain import explain, summarise
+from omnilabs.router._explain import explain, summarise, what_if
+from omnilabs.router._feedback import Feedback
+from omnilabs.router._forecast import (
+    Forecaster,
+    estimate,
+    expected_output_tokens,
+    interval,
+    named,
+    sigmoid,
+)
 from omnilabs.router._health import Health
-from omnilabs.router._prior import TASK_TYPES, Entry, Forecast, Reading, compile_entry, read
+from omnilabs.router._limits import NO_LIMITS, Limits, none_left, within
+from omnilabs.router._outlook import Outlook, TextFit, outlook
+from omnilabs.router._prior import Entry, Prior, compile_entry
 from omnilabs.router._selector import Scored, rank
-from omnilabs.router._tokens import input_tokens
+from omnilabs.router._tasks import TaskTypes
 
 if TYPE_CHECKING:
+    from omnilabs._response import ChatResponse
     from omnilabs.router._catalog import Catalog
 
-__all__ = ["Limits", "Router"]
+__all__ = ["Router"]
 
 POLICY = "prior-1"
-_REASONS_SHOWN = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Hard limits: a model beyond one of them is not considered, whatever the weights.
-
-    Attributes:
-        max_cost_usd: Most US dollars this call may cost: with `max_tokens` the longest answer allowed, otherwise the
-            expected one. A model without a known price is out.
-        max_latency_s: Most seconds expected to the whole answer. A model of unknown speed is out.
-        min_quality: Least expected quality, 0 to 1.
-    """
-
-    max_cost_usd: float | None = None
-    max_latency_s: float | None = None
-    min_quality: float | None = None
-
-    def __post_init__(self) -> None:
-        for name, top in (("max_cost_usd", math.inf), ("max_latency_s", math.inf), ("min_quality", 1.0)):
-            value: object = getattr(self, name)
-            if value is None:
-                continue
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= top:
-                raise InvalidRequestError(f"{name} is a number from 0 to {top}, not {value!r}", parameter=name)
-
-
-NO_LIMITS = Limits()
+MOST_EXPLORATION = 0.02
 
 
 def _always(model: ModelInfo) -> str | None:
@@ -62,16 +48,36 @@ def _always(model: ModelInfo) -> str | None:
 
 
 class Router:
-    """Chooses models for prompts: by ability, price and speed, and by what was learned from answers.
+    """Chooses models for prompts: by ability, price and speed, and by what it was told of earlier answers.
 
-    The catalogue is read at first use. A router is thread-safe; it learns only from what it is told by `observe`.
+    Args:
+        models: The models to choose from; the package's catalogue, read at first use, when None.
+        clock: Seconds, monotonic; for the decay of what was measured.
+        explore: Share of choices, at most 0.02, that go to another good candidate so that ratings of it come in.
+        random: Where exploration draws from.
+
+    A router is thread-safe. It learns only from what it is told: `observe`, `feedback`, `fit`.
     """
 
     def __init__(
-        self, models: Sequence[ModelInfo] | None = None, *, clock: Callable[[], float] = time.monotonic
+        self,
+        models: Sequence[ModelInfo] | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        explore: float = 0.0,
+        random: Random | None = None,
     ) -> None:
+        if not 0 <= explore <= MOST_EXPLORATION:
+            raise InvalidRequestError(
+                f"explore is a share from 0 to {MOST_EXPLORATION}, not {explore!r}", parameter="explore"
+            )
         self._given = None if models is None else tuple(models)
+        self._explore = explore
+        self._random = random or Random()  # noqa: S311 - which good model is tried is no secret
         self._health = Health(clock)
+        self._feedback = Feedback()
+        self._fit: TextFit | None = None
+        self._lock = threading.Lock()
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -81,8 +87,12 @@ class Router:
         return Catalog.load() if self._given is None else Catalog.of(self._given)
 
     @cached_property
+    def _forecaster(self) -> Forecaster:
+        return Forecaster(Prior.load(), TaskTypes.load())
+
+    @cached_property
     def _entries(self) -> tuple[Entry, ...]:
-        return tuple(compile_entry(index, model) for index, model in enumerate(self.catalog.models))
+        return tuple(compile_entry(model, self._forecaster.prior) for model in self.catalog.models)
 
     def find(self, name: str) -> ModelInfo | None:
         """Return the model of this id, alias or `provider/name`, or None."""
@@ -90,7 +100,7 @@ class Router:
 
     def nearest(self, name: str) -> tuple[str, ...]:
         """Return the known ids closest to a name that is not known."""
-        return tuple(self.catalog.nearest(name))
+        return self.catalog.nearest(name)
 
     def select(
         self,
@@ -176,8 +186,8 @@ class Router:
         limits = NO_LIMITS
         if max_cost_usd is not None or max_latency_s is not None or min_quality is not None:
             limits = Limits(max_cost_usd, max_latency_s, min_quality)
-        tokens = input_tokens(request) * self._health.token_ratio
-        demand = demand_of(request, input_tokens=tokens, named=self._named(routing))
+        reading = self._forecaster.read(request, self._health.token_ratio)
+        demand = demand_of(request, input_tokens=reading.input_tokens, named=self._named(routing))
         rejected: dict[str, str] = {}
         eligible: list[Entry] = []
         for entry in self._entries:
@@ -185,15 +195,116 @@ class Router:
             if reason is None:
                 eligible.append(entry)
             else:
-                rejected[entry.model.id] = reason
-        reading = read(request)
-        forecasts = self._forecasts(eligible, reading, tokens, request)
+                rejected[entry.id] = reason
+        view = outlook(self._forecaster, eligible, reading, self._fit, self._feedback)
+        health = self._health if self._health.knows else None
+        estimates = [
+            estimate(index, entry, reading, sigmoid(logit), health)
+            for index, (entry, logit) in enumerate(zip(eligible, view.logits, strict=True))
+        ]
         if limits is not NO_LIMITS:
-            forecasts = _within(limits, forecasts, rejected, request.max_tokens)
-        if not forecasts:
-            raise _none_left(rejected, limits)
-        scored = rank([forecast.estimate for forecast in forecasts], routing.weights)
-        return self._decision(scored, forecasts, rejected, reading, routing, started)
+            estimates = within(limits, estimates, eligible, reading, rejected)
+        if not estimates:
+            raise none_left(rejected, limits)
+        scored, propensity = self._explored(rank(estimates, routing.weights), routing.k)
+        ranked = tuple(_candidate(score, eligible[score.estimate.place], view) for score in scored[: routing.k])
+        task_type = named(reading.mix)
+        other_weights: tuple[str, ...] = ()
+        if routing.verbose:
+            other_weights = what_if(scored, routing)
+            text = explain(
+                ranked,
+                rejected,
+                eligible=len(scored),
+                weights=routing.weights,
+                task_type=task_type,
+                notes=other_weights,
+            )
+        else:
+            text = summarise(ranked[0], len(scored), len(rejected))
+        return Decision(
+            ranked,
+            rejected,
+            routing.weights,
+            self._policy(),
+            self.catalog.version,
+            task_type,
+            text,
+            (time.perf_counter() - started) * 1e3,
+            what_if=other_weights,
+            propensity=propensity,
+        )
+
+    def observe(
+        self,
+        model_id: str,
+        *,
+        input_tokens: int | None = None,
+        output_tokens: int | None = None,
+        ttft_s: float | None = None,
+        total_s: float | None = None,
+        request: ChatRequest | None = None,
+    ) -> None:
+        """Learn speed, length of answers and the token estimate's error from a finished call.
+
+        Args:
+            model_id: The catalogue's id of the model that answered; an unknown one is ignored.
+            input_tokens: Prompt tokens as the provider reported them.
+            output_tokens: Tokens generated, as the provider reported them.
+            ttft_s: Seconds from sending to the first token, where the answer was streamed.
+            total_s: Seconds from sending to the whole answer.
+            request: What was asked; without it lengths are not learned.
+        """
+        model = self.find(model_id)
+        if model is None:
+            return
+        expected = estimated = None
+        if request is not None:
+            reading = self._forecaster.read(request)
+            estimated = reading.input_tokens
+            entry = self._entries[self._places[model.id]]
+            # An answer cut short by the caller's own limit tells nothing of the model's habits.
+            if request.max_tokens is None or (output_tokens or 0) < request.max_tokens:
+                expected = sum(expected_output_tokens(entry, reading))
+        self._health.observe(
+            model.id,
+            output_tokens=output_tokens,
+            expected_output_tokens=expected,
+            ttft_s=ttft_s,
+            total_s=total_s,
+            input_tokens=input_tokens,
+            estimated_input_tokens=estimated,
+        )
+
+    def feedback(self, response: ChatResponse | Decision, score: float) -> None:
+        """Learn from a rating of an answer.
+
+        Args:
+            response: The rated response, or the decision whose pick answered.
+            score: 0 for useless to 1 for right.
+
+        Raises:
+            InvalidRequestError: The score is no number from 0 to 1.
+            UnknownModelError: This router does not know the model that answered.
+        """
+        if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
+            raise InvalidRequestError(f"score is a number from 0 to 1, not {score!r}", parameter="score")
+        decision = response if isinstance(response, Decision) else response.decision
+        name = response.model if isinstance(response, Decision) else response.model_id or response.model
+        model = self.find(name)
+        if model is None:
+            raise UnknownModelError(f"this router does not know the model {name!r}", nearest=self.nearest(name))
+        mix: Mapping[str, float] = {} if decision is None else decision.task_type
+        ranked = () if decision is None else decision.ranked
+        expected = next((c.unrated_quality for c in ranked if c.model == model.id), None)
+        if expected is None:
+            entry = self._entries[self._places[model.id]]
+            expected = sigmoid(sum(entry.logits) / len(entry.logits))
+        self._feedback.add(model.id, mix, float(score), expected)
+
+    @cached_property
+    def _places(self) -> Mapping[str, int]:
+        return {entry.id: index for index, entry in enumerate(self._entries)}
 
     def _named(self, routing: Routing) -> frozenset[str] | None:
         if routing.model_names is None:
@@ -208,96 +319,36 @@ class Router:
             found.add(model.id)
         return frozenset(found)
 
-    def _forecasts(
-        self, entries: Sequence[Entry], reading: Reading, tokens: float, request: ChatRequest
-    ) -> list[Forecast]:
-        health = self._health if self._health.knows else None
-        return [
-            reading.forecast(place, entry, tokens, request.max_tokens, health) for place, entry in enumerate(entries)
-        ]
+    def _explored(self, scored: list[Scored], k: int) -> tuple[list[Scored], float]:
+        """Return the ranking, now and then with another good candidate first, and the probability of its pick."""
+        others = [place for place, score in enumerate(scored[:k]) if place and not score.is_dominated]
+        if not self._explore or not others:
+            return scored, 1.0
+        with self._lock:
+            chance, place = self._random.random(), self._random.choice(others)
+        if chance >= self._explore:
+            return scored, 1.0 - self._explore
+        return [scored[place], *scored[:place], *scored[place + 1 :]], self._explore / len(others)
 
-    def _decision(
-        self,
-        scored: Sequence[Scored],
-        forecasts: Sequence[Forecast],
-        rejected: Mapping[str, str],
-        reading: Reading,
-        routing: Routing,
-        started: float,
-    ) -> Decision:
-        weights = routing.weights
-        ranked = tuple(_candidate(score, forecasts[score.estimate.index]) for score in scored[: routing.k])
-        task_type = {name: share for name, share in zip(TASK_TYPES, reading.mix, strict=True) if share >= 0.05}
-        if routing.verbose:
-            text = explain(ranked, rejected, eligible=len(scored), weights=weights, task_type=task_type, notes=())
-        else:
-            text = summarise(ranked[0], len(scored), len(rejected))
-        return Decision(
-            ranked,
-            rejected,
-            weights,
-            POLICY,
-            self.catalog.version,
-            task_type,
-            text,
-            (time.perf_counter() - started) * 1e3,
-        )
+    def _policy(self) -> str:
+        learned = "" if self._fit is None else f"+{self._fit.policy}"
+        return POLICY + learned + ("+ratings" if self._feedback.knows else "")
 
 
-def _candidate(score: Scored, forecast: Forecast) -> Candidate:
-    estimate, entry = score.estimate, forecast.entry
-    low, high = forecast.interval
+def _candidate(score: Scored, entry: Entry, view: Outlook) -> Candidate:
+    estimate_ = score.estimate
+    index = estimate_.place
+    low, high = interval(view.logits[index], view.logit_se(index, entry))
     return Candidate(
-        entry.model.id,
+        entry.id,
         entry.model.provider,
-        estimate.quality,
-        None if math.isinf(estimate.cost_usd) else Decimal(f"{estimate.cost_usd:.10f}"),
-        None if math.isinf(estimate.latency_s) else estimate.latency_s,
+        estimate_.quality,
+        None if math.isinf(estimate_.cost_usd) else Decimal(f"{estimate_.cost_usd:.10f}"),
+        None if math.isinf(estimate_.latency_s) else estimate_.latency_s,
         score.utility,
         low,
         high,
-        entry.evidence,
-        {"accuracy": score.accuracy, "cost": score.cost, "latency": score.latency},
+        view.evidence(index, entry),
+        score.terms,
+        sigmoid(view.unrated[index]),
     )
-
-
-def _within(
-    limits: Limits, forecasts: Sequence[Forecast], rejected: dict[str, str], max_tokens: int | None
-) -> list[Forecast]:
-    """Return the forecasts within the limits, numbered anew; the others' reasons go into `rejected`."""
-    kept: list[Forecast] = []
-    for forecast in forecasts:
-        reason = _beyond(limits, forecast, max_tokens)
-        if reason is None:
-            kept.append(forecast.numbered(len(kept)))
-        else:
-            rejected[forecast.entry.model.id] = reason
-    return kept
-
-
-def _beyond(limits: Limits, forecast: Forecast, max_tokens: int | None) -> str | None:
-    estimate = forecast.estimate
-    if limits.max_cost_usd is not None:
-        cost = estimate.cost_usd if max_tokens is None else forecast.longest_usd
-        if math.isinf(cost):
-            return f"its price is not known, and {_COST_LIMIT} is {limits.max_cost_usd}"
-        if cost > limits.max_cost_usd:
-            return f"it may cost {cost:.6f} USD, above {_COST_LIMIT}={limits.max_cost_usd}"
-    if limits.max_latency_s is not None and estimate.latency_s > limits.max_latency_s:
-        known = "its speed is not known" if math.isinf(estimate.latency_s) else f"about {estimate.latency_s:.1f} s"
-        return f"{known}, and max_latency_s is {limits.max_latency_s}"
-    if limits.min_quality is not None and estimate.quality < limits.min_quality:
-        return f"expected quality {estimate.quality:.2f} is below min_quality={limits.min_quality}"
-    return None
-
-
-_COST_LIMIT = "max_cost_usd"
-
-
-def _none_left(rejected: Mapping[str, str], limits: Limits) -> NoEligibleModelError:
-    telling = [f"{name}: {reason}" for name, reason in rejected.items() if reason != "not in model_names"]
-    shown = "; ".join(telling[:_REASONS_SHOWN]) or "there are no models"
-    more = f"; and {len(telling) - _REASONS_SHOWN} more in .rejected" if len(telling) > _REASONS_SHOWN else ""
-    over_budget = limits.max_cost_usd is not None and any(_COST_LIMIT in reason for reason in rejected.values())
-    error = BudgetExceededError if over_budget else NoEligibleModelError
-    return error(f"no model can answer this request: {shown}{more}", rejected=rejected)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from operator import itemgetter
+from typing import NamedTuple
 
 from omnilabs._decision import Weights
 
@@ -17,31 +18,41 @@ _FREE_FRACTION = 0.1
 _DIGITS = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(NamedTuple):
     """What a model is expected to do with one prompt.
 
     `cost_usd` and `latency_s` are infinite where the price or speed is not known: a model counts as dear and slow as
-    the worst of the others until something is known of it.
+    the worst of the others until something is known of it. `place` is the caller's own.
     """
 
     id: str
-    index: int
+    place: int
     quality: float
     cost_usd: float
     latency_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """An estimate with its utility: the sum of its three terms."""
+class Scored(NamedTuple):
+    """An estimate with its utility: accuracy less cost less latency, each times its weight.
+
+    `cost` and `latency` are the places on their scales: 0 for the best that is not dominated, 1 for the worst.
+    """
 
     estimate: Estimate
     utility: float
-    accuracy: float
+    weights: Weights
     cost: float
     latency: float
     is_dominated: bool
+
+    @property
+    def terms(self) -> dict[str, float]:
+        """The share of each term in the utility."""
+        return {
+            "accuracy": self.weights.rel_accuracy * self.estimate.quality / QUALITY_UNIT,
+            "cost": 0.0 - self.weights.rel_cost * self.cost,
+            "latency": 0.0 - self.weights.rel_latency * self.latency,
+        }
 
 
 def rank(estimates: Sequence[Estimate], weights: Weights) -> list[Scored]:
@@ -52,25 +63,25 @@ def rank(estimates: Sequence[Estimate], weights: Weights) -> list[Scored]:
     Because c and l do not depend on the weights, raising a weight can only improve what it weighs. Ties go to the
     cheaper model, then to the better one, then by id; a dominated model is never first.
     """
-    dominated = _dominated(estimates)
-    costs = _scale([e.cost_usd for e, out in zip(estimates, dominated, strict=True) if not out])
-    latencies = _scale([e.latency_s for e, out in zip(estimates, dominated, strict=True) if not out])
+    front = set(_front(estimates))
+    costs = _scale([e.cost_usd for e in estimates if e.place in front])
+    latencies = _scale([e.latency_s for e in estimates if e.place in front])
     by_quality, by_cost, by_latency = weights.rel_accuracy / QUALITY_UNIT, weights.rel_cost, weights.rel_latency
     scored: list[tuple[tuple[float, float, bool, float, str], Scored]] = []
-    for estimate, is_dominated in zip(estimates, dominated, strict=True):
-        accuracy = by_quality * estimate.quality
-        cost = -by_cost * costs.at(estimate.cost_usd)
-        latency = -by_latency * latencies.at(estimate.latency_s)
+    for estimate in estimates:
+        id_, place, quality, cost_usd, latency_s = estimate
+        cost, latency = costs.at(cost_usd), latencies.at(latency_s)
+        accuracy = by_quality * quality
         # Rounded, so that weights scaled by any factor tie where they should.
-        utility = round(accuracy + cost + latency, _DIGITS)
-        key = (-utility, estimate.cost_usd, is_dominated, -estimate.quality, estimate.id)
-        scored.append((key, Scored(estimate, utility, accuracy, cost, latency, is_dominated)))
-    scored.sort(key=lambda pair: pair[0])
+        utility = round(accuracy - by_cost * cost - by_latency * latency, _DIGITS)
+        out = place not in front
+        key = (-utility, cost_usd, out, -quality, id_)
+        scored.append((key, Scored(estimate, utility, weights, cost, latency, out)))
+    scored.sort(key=itemgetter(0))
     return [score for _, score in scored]
 
 
-@dataclass(frozen=True, slots=True)
-class _Scale:
+class _Scale(NamedTuple):
     """A log scale from 0 at the best to 1 at the worst; what is not known counts as the worst."""
 
     floor: float
@@ -78,7 +89,7 @@ class _Scale:
     log_span: float
 
     def at(self, value: float) -> float:
-        if math.isinf(value):
+        if value == math.inf:
             return 1.0
         if self.log_span <= 0:
             return 0.0
@@ -86,7 +97,7 @@ class _Scale:
 
 
 def _scale(values: Sequence[float]) -> _Scale:
-    known = [value for value in values if not math.isinf(value)]
+    known = [value for value in values if value != math.inf]
     positive = [value for value in known if value > 0]
     if not positive:
         return _Scale(1.0, 0.0, 0.0)
@@ -96,23 +107,25 @@ def _scale(values: Sequence[float]) -> _Scale:
     return _Scale(floor, math.log(floor), math.log(worst) - math.log(floor))
 
 
-def _dominated(estimates: Sequence[Estimate]) -> list[bool]:
-    """Tell for each model whether another is at least as good, cheap and fast, and better in one of the three."""
-    out = [False] * len(estimates)
-    order = sorted(
-        range(len(estimates)),
-        key=lambda i: (estimates[i].cost_usd, -estimates[i].quality, estimates[i].latency_s),
-    )
-    # Along this order a later model never dominates an earlier one, so one pass over the front is enough.
-    front: list[Estimate] = []
-    for i in order:
-        own = estimates[i]
-        out[i] = any(
-            other.quality >= own.quality
-            and other.latency_s <= own.latency_s
-            and (other.quality > own.quality or other.latency_s < own.latency_s or other.cost_usd < own.cost_usd)
-            for other in front
-        )
-        if not out[i]:
-            front.append(own)
-    return out
+def _front(estimates: Sequence[Estimate]) -> list[int]:
+    """Return the place of each model that is not dominated.
+
+    A model is dominated when another is at least as good, cheap and fast, and better in one of the three.
+    """
+    ordered = sorted((cost_usd, -quality, latency_s, place) for _, place, quality, cost_usd, latency_s in estimates)
+    front: list[int] = []
+    # Along this order nobody is dominated by a later model, so it is enough to keep, of those seen, the best qualities
+    # with the least time each: a staircase, searched from its best end.
+    stairs: list[tuple[float, float, float]] = []
+    for cost_usd, worse, latency_s, place in ordered:
+        dominated = False
+        for other_worse, other_latency_s, other_cost_usd in stairs:
+            if other_worse <= worse and other_latency_s <= latency_s:
+                dominated = (other_worse, other_latency_s, other_cost_usd) != (worse, latency_s, cost_usd)
+                break
+        if dominated:
+            continue
+        front.append(place)
+        stairs = [step for step in stairs if not (worse <= step[0] and latency_s <= step[1])]
+        stairs.append((worse, latency_s, cost_usd))
+    return front

@@ -1,0 +1,139 @@
+"""From a prompt to what each model is expected to do with it: quality, US dollars, seconds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import mul
+
+from omnilabs._request import ChatRequest
+from omnilabs.router._health import Health
+from omnilabs.router._prior import ABILITY_TYPES, Entry, Prior, log_words
+from omnilabs.router._selector import Estimate
+from omnilabs.router._tasks import TaskTypes, words_of
+from omnilabs.router._tokens import clip, input_tokens, last_user_text
+
+__all__ = ["Forecaster", "Reading", "sigmoid"]
+
+_Z80 = 1.2816
+_WITH_TOOLS = 0.5
+_UNTHINKING = ("none", "minimal")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a request was taken for.
+
+    Attributes:
+        words: The words of the clipped prompt.
+        mix: Share per ability type; they sum to 1.
+        length: The length effect g.
+        input_tokens: Estimated tokens of all that is sent.
+        output_tokens: Expected tokens of the answer of a model that does not think aloud.
+        max_tokens: Longest answer allowed, or None.
+        thinks: Whether models that can think are left to do so.
+    """
+
+    words: tuple[str, ...]
+    mix: tuple[float, ...]
+    length: float
+    input_tokens: float
+    output_tokens: float
+    max_tokens: int | None
+    thinks: bool
+
+
+class Forecaster:
+    """The prior applied to prompts. Stateless but for what it is given."""
+
+    def __init__(self, prior: Prior, types: TaskTypes) -> None:
+        self.prior = prior
+        self._types = types
+
+    def read(self, request: ChatRequest, token_ratio: float = 1.0) -> Reading:
+        """Return what `request` is taken for. `token_ratio` corrects the token estimate by what providers reported."""
+        text = last_user_text(request.messages)
+        return self._reading(
+            text,
+            input_tokens(request) * token_ratio,
+            bool(request.tools),
+            request.max_tokens,
+            request.reasoning_effort not in _UNTHINKING,
+        )
+
+    def read_text(self, text: str) -> Reading:
+        """Return what a prompt alone is taken for."""
+        return self._reading(text, 0.0, False, None, True)
+
+    def _reading(self, text: str, tokens: float, has_tools: bool, max_tokens: int | None, thinks: bool) -> Reading:
+        words = words_of(clip(text))
+        mix = (*self._types.mix(words), 0.0)
+        if has_tools:
+            mix = (*(share * (1 - _WITH_TOOLS) for share in mix[:-1]), _WITH_TOOLS)
+        prior = self.prior
+        length = prior.length_effect(log_words(words, text))
+        return Reading(tuple(words), mix, length, tokens, sum(map(mul, mix, prior.output_tokens)), max_tokens, thinks)
+
+    def logits(self, entries: Sequence[Entry], reading: Reading) -> list[float]:
+        """Return the logit of success per entry."""
+        mix, length = reading.mix, reading.length
+        return [sum(map(mul, e.logits, mix)) + length * sum(map(mul, e.rises, mix)) for e in entries]
+
+
+def expected_output_tokens(entry: Entry, reading: Reading, length_factor: float = 1.0) -> tuple[float, float]:
+    """Return the tokens a model is expected to think and to answer with, together no more than it is allowed."""
+    answer = reading.output_tokens * length_factor
+    thought = answer * (entry.thinking - 1.0) if reading.thinks else 0.0
+    longest = reading.max_tokens or entry.model.max_output_tokens
+    if longest is not None and thought + answer > longest:
+        scale = longest / (thought + answer)
+        thought, answer = thought * scale, answer * scale
+    return thought, answer
+
+
+def rates(entry: Entry, reading: Reading) -> tuple[float, float]:
+    """Return US dollars a prompt token and an output token, for a prompt of this length."""
+    if not entry.has_tiers or entry.model.price is None:
+        return entry.input_usd, entry.output_usd
+    price = entry.model.price.at(int(reading.input_tokens))
+    return float(price.input_per_mtok_usd) / 1e6, float(price.output_per_mtok_usd) / 1e6
+
+
+def estimate(place: int, entry: Entry, reading: Reading, quality: float, health: Health | None) -> Estimate:
+    """Return what to expect of one model. `health`, what was seen of it in this process, corrects the catalogue."""
+    ttft_s, s_per_token, length_factor = entry.ttft_s, entry.s_per_token, 1.0
+    if health is not None:
+        ttft_s, s_per_token, length_factor = health.expect(entry.id, ttft_s, s_per_token)
+    thought, answer = expected_output_tokens(entry, reading, length_factor)
+    input_usd, output_usd = rates(entry, reading)
+    latency_s = math.inf
+    if ttft_s is not None and s_per_token is not None:
+        # Models that hide their thinking are silent meanwhile: their time to the first token holds it already.
+        latency_s = max(ttft_s, thought * s_per_token) + answer * s_per_token
+    cost_usd = reading.input_tokens * input_usd + (thought + answer) * output_usd
+    return Estimate(entry.id, place, quality, cost_usd, latency_s)
+
+
+def longest_usd(entry: Entry, reading: Reading, max_tokens: int) -> float:
+    """Return what a call costs whose answer is as long as it may be."""
+    input_usd, output_usd = rates(entry, reading)
+    return reading.input_tokens * input_usd + max_tokens * output_usd
+
+
+def interval(logit: float, logit_se: float) -> tuple[float, float]:
+    """Return the 80 % interval of a quality from its logit."""
+    return sigmoid(logit - _Z80 * logit_se), sigmoid(logit + _Z80 * logit_se)
+
+
+def named(mix: Sequence[float]) -> dict[str, float]:
+    """Return the task types that count, the most probable first."""
+    shares = sorted(zip(mix, ABILITY_TYPES, strict=True), key=lambda pair: -pair[0])
+    return {name: share for share, name in shares if share >= 0.05}
+
+
+def sigmoid(x: float) -> float:
+    """Return 1 / (1 + exp(-x)) without overflow."""
+    if x >= 0:
+        return 1.0 / (1.0 + math.exp(-x))
+    return (e := math.exp(x)) / (1.0 + e)

@@ -1,0 +1,120 @@
+"""What `ChatOmni` and `OmniLLM` share: the settings of a call, the cache key, and asking the client."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pydantic import Field, model_validator
+
+from langchain_omni._routing import AUTO, Plan, Sticky
+from langchain_omni._settings import ROUTING, OmniSettings
+from omnilabs import AsyncChatStream, ChatResponse, ChatStream
+
+__all__ = ["OmniModel"]
+
+_CALL_SETTINGS = (
+    "temperature",
+    "max_tokens",
+    "top_p",
+    "stop",
+    "seed",
+    "presence_penalty",
+    "frequency_penalty",
+    "logprobs",
+    "top_logprobs",
+    "reasoning_effort",
+    "reasoning_budget_tokens",
+    "extra_body",
+)
+
+
+class OmniModel(OmniSettings):
+    """A model to ask: `OmniSettings`, and the settings of a call. What is not given is not sent."""
+
+    model: str = AUTO
+    """A model's id, `provider/name`, or "auto" to choose one for each prompt. `model_name=` is read too."""
+    sticky: Sticky = "tool_loop"
+    """How long "auto" keeps the model it chose: off, for the tool loop it began, or for the conversation."""
+    temperature: float | None = None
+    max_tokens: int | None = None
+    top_p: float | None = None
+    stop: list[str] | str | None = Field(default=None, alias="stop_sequences")
+    seed: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    reasoning_effort: str | None = None
+    reasoning_budget_tokens: int | None = None
+    extra_body: dict[str, Any] | None = None
+    """Fields put into each request's JSON as they are."""
+    streaming: bool = False
+    """Stream inside `invoke` too, for callbacks that show tokens as they come."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_model_name(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "model_name" in values and "model" not in values:
+            values = {**values, "model": values["model_name"]}
+            del values["model_name"]
+        return values
+
+    @property
+    def model_name(self) -> str:
+        """The `model`, as many integrations call it."""
+        return self.model
+
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        """Whether LangChain can store and load it: yes, without its keys."""
+        return True
+
+    @property
+    def _identifying_params(self) -> Mapping[str, Any]:
+        """Every setting that can change an answer, for caches and traces; no keys."""
+        names = ("model", "sticky", "mode", "base_url", "unsupported", *ROUTING, *_CALL_SETTINGS)
+        params = {name: value for name in names if (value := getattr(self, name)) is not None}
+        if self.providers:
+            params["providers"] = {name: given.get("base_url") for name, given in sorted(self.providers.items())}
+        return params
+
+    def _call_settings(self) -> dict[str, Any]:
+        settings = {name: value for name in _CALL_SETTINGS if (value := getattr(self, name)) is not None}
+        return {**settings, **self._routing(), "model": self.model, "verbose": getattr(self, "verbose", False)}
+
+    def _ask(self, plan: Plan) -> ChatResponse:
+        answer: ChatResponse = getattr(self._blocking_client(), plan.method)(**plan.arguments)
+        return answer
+
+    async def _aask(self, plan: Plan) -> ChatResponse:
+        answer: ChatResponse = await getattr(self._asyncio_client(), plan.method)(**plan.arguments)
+        return answer
+
+    def _open(self, plan: Plan) -> ChatStream:
+        stream: ChatStream = getattr(self._blocking_client(), plan.method)(**plan.arguments, stream=True)
+        return stream
+
+    async def _aopen(self, plan: Plan) -> AsyncChatStream:
+        stream: AsyncChatStream = await getattr(self._asyncio_client(), plan.method)(**plan.arguments, stream=True)
+        return stream
+
+    def close(self) -> None:
+        """Close the connections of the model's own client; a later call opens new ones."""
+        self._clients.close()
+
+    async def aclose(self) -> None:
+        """Close the connections of the running event loop, and the blocking ones."""
+        await self._clients.aclose()
+
+    # What was computed from the fields must not outlive a change of them: it is part of every cache key.
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        vars(self).pop("_serialized", None)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy; it shares the connections unless the update changes whom to ask."""
+        copied = super().model_copy(update=update, deep=deep)
+        vars(copied).pop("_serialized", None)
+        return copied

@@ -1,0 +1,175 @@
+"""The fields every model and selector takes: the client's settings by the client's own names, and how to route."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, field_validator, model_validator
+
+from langchain_omni._clients import Clients
+from omnilabs import AsyncOmniClient, OmniClient
+from omnilabs.errors import ConfigurationError
+from omnilabs.router import Router
+from omnilabs.types import ModelInfo
+
+__all__ = ["ROUTING", "OmniSettings"]
+
+_CLIENT_SETTINGS = (
+    "mode",
+    "api_key",
+    "base_url",
+    "providers",
+    "models",
+    "router",
+    "timeout_s",
+    "connect_timeout_s",
+    "first_byte_timeout_s",
+    "idle_timeout_s",
+    "max_retries",
+    "max_connections",
+    "max_response_bytes",
+    "max_cost_usd",
+    "unsupported",
+)
+ROUTING = ("k", "model_names", "rel_cost", "rel_latency", "rel_accuracy")
+
+
+class OmniSettings(BaseModel):
+    """Whom to ask and how to choose. Constructing it opens nothing and asks nobody.
+
+    Left out, a setting is what `omnilabs.OmniClient` makes of it: argument, then environment, then default.
+    """
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, arbitrary_types_allowed=True)
+
+    mode: Literal["hosted", "embedded", "sandbox"] | None = None
+    """hosted, embedded or sandbox; falls back to `OMNI_MODE`, then to what the keys suggest."""
+    api_key: SecretStr | None = None
+    """Key of the hosted service; falls back to `OMNI_API_KEY`."""
+    base_url: str | None = None
+    """Address of an OmniRouter server; falls back to `OMNI_BASE_URL`."""
+    providers: dict[str, dict[str, Any]] | None = None
+    """Keys and addresses of providers, by name: `{"openai": {"api_key": ...}}`."""
+    models: Sequence[ModelInfo] | None = Field(default=None, exclude=True)
+    """The models to choose from, instead of the catalogue."""
+    router: Router | None = Field(default=None, exclude=True)
+    """A router of your own, fitted to your traffic."""
+    timeout_s: float | None = Field(default=None, alias="timeout")
+    """Seconds for a whole call, every attempt and fallback together."""
+    connect_timeout_s: float | None = None
+    first_byte_timeout_s: float | None = None
+    idle_timeout_s: float | None = None
+    max_retries: int | None = None
+    """How often one model is tried again after a passing failure."""
+    max_connections: int | None = None
+    max_response_bytes: int | None = None
+    max_cost_usd: float | None = None
+    """US dollars the client may spend in its life."""
+    unsupported: Literal["error", "drop"] | None = None
+    """What to do with a setting a model cannot take: refuse it, or leave it out and report it."""
+    client: OmniClient | None = Field(default=None, exclude=True, repr=False)
+    """A ready client for blocking calls, instead of the settings above."""
+    async_client: AsyncOmniClient | None = Field(default=None, exclude=True, repr=False)
+    """A ready client for asyncio, instead of the settings above."""
+
+    k: int | None = None
+    """How many models to consider, 1 to 10."""
+    model_names: list[str] | None = None
+    """Choose among these only."""
+    rel_cost: float | None = None
+    """Weight of the expected cost, 0 to 1."""
+    rel_latency: float | None = None
+    """Weight of the expected time, 0 to 1."""
+    rel_accuracy: float | None = None
+    """Weight of the expected quality, 0 to 1."""
+
+    _clients: Clients = PrivateAttr(default_factory=Clients)
+
+    @field_validator("providers", mode="before")
+    @classmethod
+    def _mask_provider_secrets(cls, providers: Any) -> Any:
+        if not isinstance(providers, dict):
+            return providers
+        return {name: _masked(given) for name, given in providers.items()}
+
+    @model_validator(mode="after")
+    def _read_environment(self) -> Self:
+        """Show the hosted service's key and address where the client would read them from the environment."""
+        if self.client is not None or self.async_client is not None:
+            ready = self.client or self.async_client
+            self.mode = self.mode or (None if ready is None else ready.mode)
+        elif self.mode in (None, "hosted"):
+            key, address = os.environ.get("OMNI_API_KEY"), os.environ.get("OMNI_BASE_URL")
+            if self.api_key is None and key:
+                vars(self)["api_key"] = SecretStr(key)
+            if self.base_url is None and address:
+                vars(self)["base_url"] = address
+        return self
+
+    @property
+    def lc_secrets(self) -> dict[str, str]:
+        """Where each key is read from when a serialised model is loaded again; the keys themselves are never stored."""
+        secrets = {"api_key": "OMNI_API_KEY"}
+        for name, given in (self.providers or {}).items():
+            if "api_key" in given:
+                secrets[f"providers.{name}.api_key"] = f"{name.upper()}_API_KEY"
+            for header in given.get("headers") or ():
+                secrets[f"providers.{name}.headers.{header}"] = f"{name}_{header}".upper().replace("-", "_")
+        return secrets
+
+    def _blocking_client(self) -> OmniClient:
+        if self.client is not None:
+            return self.client
+        self._refuse_half_a_pair("client", "blocking", self.async_client)
+        return self._own_clients().blocking()
+
+    def _asyncio_client(self) -> AsyncOmniClient:
+        if self.async_client is not None:
+            return self.async_client
+        self._refuse_half_a_pair("async_client", "asyncio", self.client)
+        return self._own_clients().asyncio()
+
+    def _refuse_half_a_pair(self, field: str, kind: str, other: object) -> None:
+        if other is not None:
+            raise ConfigurationError(f"a {kind} call needs {field}=: only the other kind of client was passed")
+
+    def _own_clients(self) -> Clients:
+        settings = {name: value for name in _CLIENT_SETTINGS if (value := self._given(name)) is not None}
+        self._clients = self._clients.for_settings(settings)
+        return self._clients
+
+    def _given(self, name: str) -> Any:
+        """Return a setting of the client as it was passed; what came from the environment is left to the client."""
+        if name in ("api_key", "base_url") and name not in self.model_fields_set:
+            return None
+        value = getattr(self, name)
+        if name == "providers" and value is not None:
+            return {provider: _unmasked(given) for provider, given in value.items()}
+        return value
+
+    def _routing(self) -> dict[str, Any]:
+        return {name: value for name in ROUTING if (value := getattr(self, name)) is not None}
+
+
+def _masked(given: dict[str, Any]) -> dict[str, Any]:
+    """Return a provider's settings with its key and headers, which may hold another, as secrets."""
+    masked = dict(given)
+    if masked.get("api_key") is not None:
+        masked["api_key"] = _secret(masked["api_key"])
+    if masked.get("headers"):
+        masked["headers"] = {name: _secret(value) for name, value in masked["headers"].items()}
+    return masked
+
+
+def _secret(value: Any) -> Any:
+    return SecretStr(value) if isinstance(value, str) else value
+
+
+def _unmasked(given: dict[str, Any]) -> dict[str, Any]:
+    """Return a provider's settings as the client takes them; it unwraps the key itself, at the last moment."""
+    headers = given.get("headers")
+    if not headers:
+        return given
+    return {**given, "headers": {name: value.get_secret_value() for name, value in headers.items()}}

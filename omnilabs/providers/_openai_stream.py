@@ -200,7 +200,7 @@ def chunk_of(
         content=content or (refusal if isinstance(refusal, str) else "") or "",
         model=body.get("model") or target.model.name,
         provider=target.provider,
-        usage=read_usage(body) if "delta" in choice and _usage_of(body) else None,
+        usage=read_usage(body) if _usage_of(body) else None,
         finish_reason=_FINISH.get(finish, finish) if isinstance(finish := choice.get("finish_reason"), str) else None,
         tool_calls=calls,
         reasoning=reasoning if isinstance(reasoning, str) and reasoning else None,

@@ -68,7 +68,7 @@ class Accumulator:
 
     def add(self, chunk: ChatChunk) -> None:
         """Take in the next chunk."""
-        if chunk.content and self._text is not None and _is_only_text(chunk):
+        if chunk.content and self._text is not None and self._is_only_text(chunk):
             self._text.append(chunk.content)
             return
         self._text = None
@@ -86,6 +86,19 @@ class Accumulator:
         last = self._parts[-1] if self._parts else None
         if last is not None and last.kind is TextPart and last.opaque is None:
             self._text = last.pieces
+
+    def _is_only_text(self, chunk: ChatChunk) -> bool:
+        """Whether a chunk says nothing but more text, by the model that spoke before."""
+        return (
+            chunk.model == self._model
+            and chunk.provider == self._provider
+            and chunk.reasoning is None
+            and chunk.opaque is None
+            and chunk.usage is None
+            and chunk.finish_reason is None
+            and chunk.explanation is None
+            and not (chunk.tool_calls or chunk.annotations or chunk.logprobs or chunk.refusal)
+        )
 
     def _add_facts(self, chunk: ChatChunk) -> None:
         if chunk.model:
@@ -146,17 +159,3 @@ class Accumulator:
     def partial(self, usage: Usage) -> ChatResponse:
         """Return what arrived of a stream that ended early, with `usage` estimated by the caller."""
         return replace(self.response(), usage=usage)
-
-
-def _is_only_text(chunk: ChatChunk) -> bool:
-    return not (
-        chunk.reasoning is not None
-        or chunk.tool_calls
-        or chunk.opaque is not None
-        or chunk.usage is not None
-        or chunk.finish_reason is not None
-        or chunk.annotations
-        or chunk.logprobs
-        or chunk.refusal
-        or chunk.explanation is not None
-    )

@@ -210,7 +210,8 @@ class ClientCore:
         if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= 10:
             raise InvalidRequestError(f"n is the number of pictures, 1 to 10, not {n!r}", parameter="n")
         info = self.resolve(model)
-        if info.kind == "chat" and self.router.find(info.id) is not None:
+        listed = self.router.find(info.id)
+        if listed is not None and listed.kind == "chat":
             raise InvalidRequestError(f"{model!r} is a chat model: name an image model", parameter="model")
         target = self.target(info)
         if self.config.mode == "hosted":

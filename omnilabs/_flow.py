@@ -10,7 +10,6 @@ import logging
 import time
 from collections.abc import Callable, Generator, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import count
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from omnilabs._decision import Decision
@@ -116,8 +115,8 @@ class Observer(Protocol):
 class Call:
     """One call: who may answer it, how patiently, and what has gone wrong so far.
 
-    `limits.deadline` is a reading of `clock`; None is no limit. `forms` remembers, per endpoint, which form of a
-    request the server wanted; it belongs to the client and outlives the call.
+    `limits.deadline` is a reading of `clock`; None is no limit. `forms` remembers, per endpoint and model, which form
+    of a request the server wanted; it belongs to the client and outlives the call.
     """
 
     targets: Sequence[Target]
@@ -195,12 +194,13 @@ def stream_flow(call: Call, request: ChatRequest) -> Flow[StreamSession]:
             begun=begun,
             observers=call.observers,
         )
-        while not session.has_begun:
-            data = yield Read(head)
-            error = session.begin(data)
-            if error is not None:
-                yield Close(head)
-                return error
+        if _is_whole(head):
+            whole = yield from _read_all(head, call.limits.max_response_bytes)
+            broken = _take_whole(session, wire, whole, built, target)
+        else:
+            broken = yield from _await_beginning(session)
+        if broken is not None:
+            return broken
         return session
 
     failure: BaseException | None = None
@@ -216,6 +216,28 @@ def stream_flow(call: Call, request: ChatRequest) -> Flow[StreamSession]:
             for observer in call.observers:
                 observer.ended(None, failure)
     return opened
+
+
+def _await_beginning(session: StreamSession) -> Flow[OmniError | None]:
+    """Read until something of the answer can be given out; return what prevented it."""
+    while not session.has_begun:
+        data = yield Read(session.head)
+        error = session.begin(data)
+        if error is not None:
+            yield Close(session.head)
+            return error
+    return None
+
+
+def _take_whole(
+    session: StreamSession, wire: Wire, reply: HttpResponse, built: Built, target: Target
+) -> OmniError | None:
+    """Take a whole answer for a stream: some servers do not stream although they were asked to."""
+    try:
+        session.take_whole(wire.parse(reply, built, target))
+    except OmniError as error:
+        return error
+    return None
 
 
 def plain_flow(call: Call, http: HttpRequest, read: Callable[[HttpResponse, Target], T]) -> Flow[T]:
@@ -284,7 +306,9 @@ def _persist(call: Call, target: Target, once: Callable[[], Flow[T | OmniError]]
     Raises:
         OmniError: No other candidate could do better: the request itself is at fault.
     """
-    for attempt in count():
+    may_be_stale = True
+    attempt = 0
+    while True:
         begun = call.clock()
         remaining_s = call.remaining_s()
         if remaining_s is not None and remaining_s <= 0:
@@ -299,11 +323,15 @@ def _persist(call: Call, target: Target, once: Callable[[], Flow[T | OmniError]]
                 observer.succeeded(target, response, elapsed_s)
             return outcome
         _note(call, target, outcome, elapsed_s)
+        if may_be_stale and isinstance(outcome, TransportError) and outcome.phase == "stale":
+            may_be_stale = False  # an old connection is nobody's fault: a new one, at once, and it counts for nothing
+            continue
         judgement = call.retry.judge(attempt, outcome, remaining_s=call.remaining_s())
         match judgement:
             case Again(delay_s):
                 _log.info("%s %s: %s; again in %.2f s", target.provider, target.model.id, outcome, delay_s)
                 yield Sleep(delay_s)
+                attempt += 1
             case Next():
                 # A dead key must not hide behind its fallback.
                 level = (
@@ -313,33 +341,39 @@ def _persist(call: Call, target: Target, once: Callable[[], Flow[T | OmniError]]
                 return outcome
             case Stop():
                 raise _with_attempts(call, outcome)
-    raise AssertionError("count() does not end")
 
 
 def _negotiate(
     call: Call, target: Target, wire: Wire, prepared: _Prepared, *, stream: bool
 ) -> Flow[tuple[Built, Any] | OmniError]:
     """Send the request in the form this server is known or found to take; return what was built and the 2xx reply."""
-    key = (target.endpoint.base_url, target.endpoint.spec.wire, str(stream), str(prepared.request.routing is not None))
+    # By model as well: what one model of a server refuses, such as a temperature, its neighbour may take.
+    at = target.endpoint
+    key = (at.base_url, at.spec.wire, target.model.name, str(stream), str(prepared.request.routing is not None))
     form = call.forms.get(key, "")
+    refusal: OmniError | None = None
+    http: HttpRequest | None = None
     while True:
         try:
             built = wire.build(prepared.request, target, stream=stream, form=form)
         except OmniError as error:
             return error
+        if refusal is not None and http is not None and (built.http.url, built.http.body) == (http.url, http.body):
+            return refusal  # the other form is the same request
         http = _limited(call, built.http)
         reply: Any = yield Open(http) if stream else Send(http)
         if stream and not isinstance(reply, OmniError) and reply.status >= 400:
-            reply = yield from _read_all(reply)
+            reply = yield from _read_all(reply, _ERROR_BODY_BYTES)
         if isinstance(reply, OmniError):
             return _about(reply, target)
         if reply.status < 400:
             if form:
                 call.forms[key] = form
             return built, reply
+        refusal = _status_error(wire, reply, target)
         other = wire.other_form(form, reply)
         if other is None:
-            return _status_error(wire, reply, target)
+            return refusal
         form = other
 
 
@@ -348,17 +382,20 @@ def _limited(call: Call, http: HttpRequest) -> HttpRequest:
 
 
 _ERROR_BODY_BYTES = 1024 * 1024
+"""What is beyond a megabyte of an error does not explain more."""
 
 
-def _read_all(head: StreamHead) -> Flow[HttpResponse | OmniError]:
-    """Read an error's body to its end; what is beyond a megabyte does not explain more."""
+def _is_whole(head: StreamHead) -> bool:
+    return head.headers.get("content-type", "").startswith("application/json")
+
+
+def _read_all(head: StreamHead, limit_bytes: int) -> Flow[HttpResponse]:
+    """Read a body to its end or its limit; a body that breaks off is read as far as it came."""
     pieces: list[bytes] = []
     size = 0
-    while size < _ERROR_BODY_BYTES:
+    while size < limit_bytes:
         data: bytes | OmniError | None = yield Read(head)
-        if isinstance(data, OmniError):
-            break  # the status is known and says more than the broken body
-        if data is None:
+        if data is None or isinstance(data, OmniError):
             break
         pieces.append(data)
         size += len(data)

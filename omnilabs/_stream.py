@@ -10,7 +10,7 @@ from omnilabs._accumulate import Accumulator
 from omnilabs._decision import Decision
 from omnilabs._http import StreamHead
 from omnilabs._request import ChatRequest
-from omnilabs._response import ChatChunk, ChatResponse
+from omnilabs._response import ChatChunk, ChatResponse, ToolCallDelta
 from omnilabs._sse import EventDecoder, ServerSentEvent
 from omnilabs._tokens import estimate_prompt_tokens, estimate_tokens
 from omnilabs._usage import Usage
@@ -91,6 +91,30 @@ class StreamSession:
         self._pending += chunks
         self.has_begun = bool(self._pending) or self._over
         return None
+
+    def take_whole(self, response: ChatResponse) -> None:
+        """Take in a whole answer that came instead of a stream."""
+        chunk = ChatChunk(
+            content=response.content,
+            model=response.model,
+            provider=response.provider,
+            usage=response.usage,
+            finish_reason=response.finish_reason,
+            tool_calls=tuple(
+                ToolCallDelta(index, call.id, call.name, call.arguments_json, call.opaque)
+                for index, call in enumerate(response.tool_calls)
+            ),
+            reasoning=response.reasoning,
+            id=response.id,
+            explanation=response.explanation,
+            annotations=response.annotations,
+            logprobs=response.logprobs,
+            refusal=response.refusal,
+        )
+        self._seen.add(chunk)
+        self._pending = [replace(chunk, usage=None, finish_reason=None, explanation=None)]
+        self._pending.append(self._last())
+        self.has_begun = True
 
     def pending(self) -> list[ChatChunk]:
         """Return, once, the chunks that came while the stream was opened."""

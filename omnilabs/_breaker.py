@@ -71,7 +71,7 @@ class Breaker:
         now = self._clock()
         with self._lock:
             found = [self._states.get(circuit) for circuit in _circuits(target)]
-            return max((max(s.until, s.probe_until) - now for s in found if s is not None), default=0.0)
+            return max(0.0, max((max(s.until, s.probe_until) - now for s in found if s is not None), default=0.0))
 
     def reason(self, target: Target) -> str | None:
         """Return why this target should not be tried now, or None."""
@@ -116,6 +116,8 @@ class Breaker:
                 self._open(model, now + _KEY_OPEN_S, error)
             elif isinstance(error, RateLimitError):
                 self._open(model, now + (error.retry_after_s or _RATE_LIMIT_OPEN_S), error)
+            elif isinstance(error, TransportError) and error.phase == "stale":
+                pass  # says something of an old connection, nothing of the server
             elif isinstance(error, ServerError | TransportError | ResponseFormatError | StreamInterruptedError):
                 self._count(model, now, error)
 

@@ -346,6 +346,9 @@ def _classify(
     if isinstance(exc, httpx2.DecodingError):
         return ResponseFormatError(f"the answer's compression is broken: {exc}", **fields)
     phase, maybe_billed = _phase(exc, began=began)
+    if phase in ("send", "receive") and patience.is_reused and not patience.is_heard:
+        # The server may have closed the idle connection while the request was on its way.
+        phase = "stale"
     what = "broke off its answer" if phase == "body" else f"could not be reached ({phase})"
     return TransportError(
         f"{httpx2.URL(request.url).host} {what}: {exc or type(exc).__name__}",

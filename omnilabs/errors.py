@@ -7,7 +7,7 @@
     │   └── UnsupportedParameterError   .parameters: what this model or provider cannot take
     ├── NoEligibleModelError        .rejected: the reason by model                         (before I/O)
     │   └── BudgetExceededError     the call would cost more than allowed
-    ├── TransportError              no response; .phase dns | tls | connect | send | receive | body | redirect
+    ├── TransportError              no response; .phase dns | tls | connect | stale | send | receive | body | redirect
     │   └── RequestTimeoutError     .phase connect | send | first_byte | idle | total
     ├── APIStatusError              .status .body
     │   ├── BadRequestError 400, 422     └── ContextLengthError
@@ -172,7 +172,10 @@ class BudgetExceededError(NoEligibleModelError):
 
 
 class TransportError(OmniError):
-    """No response arrived; `phase` says how far the request came, `maybe_billed` whether it may have been worked on."""
+    """No response arrived; `phase` says how far the request came, `maybe_billed` whether it may have been worked on.
+
+    In phase "stale" a connection kept from an earlier call turned out to be closed: it is tried again at once, once.
+    """
 
     retryable = True
 

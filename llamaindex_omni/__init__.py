@@ -1,1 +1,6 @@
-"""LlamaIndex models over `omnilabs`."""
+"""LlamaIndex models over `omnilabs`: one LLM for every model, and the right one for each call."""
+
+from llamaindex_omni.base import OmniLLM
+from llamaindex_omni.events import OmniAbandonedEvent, OmniFallbackEvent, OmniRoutingEvent
+
+__all__ = ["OmniAbandonedEvent", "OmniFallbackEvent", "OmniLLM", "OmniRoutingEvent"]

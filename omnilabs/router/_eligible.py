@@ -58,17 +58,20 @@ def reason_against(model: ModelInfo, demand: Demand, available: Callable[[ModelI
         return f"it is for {model.kind}s, not for chat"
     if model.retired and demand.named is None:
         return "its provider has retired it; it answers when named in model_names"
-    return _beyond_limits(model, demand) or _cannot(model.capabilities, demand) or available(model)
-
-
-def _beyond_limits(model: ModelInfo, demand: Demand) -> str | None:
     context, longest, asked = model.context_tokens, model.max_output_tokens, demand.max_tokens or 0
+    if (context is not None and demand.input_tokens + asked > context) or (longest is not None and asked > longest):
+        return _beyond(model, demand)
+    if demand.needs or demand.sampling or demand.reasoning:
+        return _cannot(model.capabilities, demand) or available(model)
+    return available(model)
+
+
+def _beyond(model: ModelInfo, demand: Demand) -> str:
+    context, asked = model.context_tokens, demand.max_tokens or 0
     if context is not None and demand.input_tokens + asked > context:
         answer = f" and an answer of {asked:,}" if asked else ""
         return f"a prompt of about {demand.input_tokens:,.0f} tokens{answer} exceeds its context of {context:,}"
-    if longest is not None and asked > longest:
-        return f"max_tokens={asked} exceeds its longest answer of {longest:,} tokens"
-    return None
+    return f"max_tokens={asked} exceeds its longest answer of {model.max_output_tokens:,} tokens"
 
 
 _LACKS = {

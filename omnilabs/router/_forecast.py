@@ -77,18 +77,19 @@ class Forecaster:
 
     def logits(self, entries: Sequence[Entry], reading: Reading) -> list[float]:
         """Return the logit of success per entry."""
-        mix, length = reading.mix, reading.length
-        return [sum(map(mul, e.logits, mix)) + length * sum(map(mul, e.rises, mix)) for e in entries]
+        mix = reading.mix
+        at_zero, slope = self.prior.line(reading.length)
+        return [at_zero + slope * sum(map(mul, entry.abilities, mix)) for entry in entries]
 
 
-def expected_output_tokens(entry: Entry, reading: Reading, length_factor: float = 1.0) -> tuple[float, float]:
+def tokens_of(entry: Entry, reading: Reading, length_factor: float = 1.0) -> tuple[float, float]:
     """Return the tokens a model is expected to think and to answer with, together no more than it is allowed."""
     answer = reading.output_tokens * length_factor
     thought = answer * (entry.thinking - 1.0) if reading.thinks else 0.0
-    longest = reading.max_tokens or entry.model.max_output_tokens
-    if longest is not None and thought + answer > longest:
+    longest = reading.max_tokens or entry.longest
+    if thought + answer > longest:
         scale = longest / (thought + answer)
-        thought, answer = thought * scale, answer * scale
+        return thought * scale, answer * scale
     return thought, answer
 
 
@@ -100,19 +101,24 @@ def rates(entry: Entry, reading: Reading) -> tuple[float, float]:
     return float(price.input_per_mtok_usd) / 1e6, float(price.output_per_mtok_usd) / 1e6
 
 
-def estimate(place: int, entry: Entry, reading: Reading, quality: float, health: Health | None) -> Estimate:
-    """Return what to expect of one model. `health`, what was seen of it in this process, corrects the catalogue."""
-    ttft_s, s_per_token, length_factor = entry.ttft_s, entry.s_per_token, 1.0
-    if health is not None:
-        ttft_s, s_per_token, length_factor = health.expect(entry.id, ttft_s, s_per_token)
-    thought, answer = expected_output_tokens(entry, reading, length_factor)
-    input_usd, output_usd = rates(entry, reading)
-    latency_s = math.inf
-    if ttft_s is not None and s_per_token is not None:
-        # Models that hide their thinking are silent meanwhile: their time to the first token holds it already.
-        latency_s = max(ttft_s, thought * s_per_token) + answer * s_per_token
-    cost_usd = reading.input_tokens * input_usd + (thought + answer) * output_usd
-    return Estimate(entry.id, place, quality, cost_usd, latency_s)
+def estimates_of(
+    entries: Sequence[Entry], reading: Reading, logits: Sequence[float], health: Health | None
+) -> list[Estimate]:
+    """Return what to expect of each model. `health`, what was seen of it in this process, corrects the catalogue."""
+    found: list[Estimate] = []
+    for place, (entry, logit) in enumerate(zip(entries, logits, strict=True)):
+        ttft_s, s_per_token, length_factor = entry.ttft_s, entry.s_per_token, 1.0
+        if health is not None:
+            ttft_s, s_per_token, length_factor = health.expect(entry.id, ttft_s, s_per_token)
+        thought, answer = tokens_of(entry, reading, length_factor)
+        input_usd, output_usd = rates(entry, reading) if entry.has_tiers else (entry.input_usd, entry.output_usd)
+        latency_s = math.inf
+        if ttft_s is not None and s_per_token is not None:
+            # Models that hide their thinking are silent meanwhile: their time to the first token holds it already.
+            latency_s = max(ttft_s, thought * s_per_token) + answer * s_per_token
+        cost_usd = reading.input_tokens * input_usd + (thought + answer) * output_usd
+        found.append(Estimate(entry.id, place, sigmoid(logit), cost_usd, latency_s))
+    return found
 
 
 def longest_usd(entry: Entry, reading: Reading, max_tokens: int) -> float:

@@ -102,6 +102,11 @@ class Prior:
             tuple(float(output[name]) for name in (*TASK_TYPES, "extract")),
         )
 
+    def line(self, length: float) -> tuple[float, float]:
+        """Return intercept and slope of the logit over ability, for a prompt of length effect g = `length`."""
+        at_zero = self.intercept - length * (self.steepness * self.centre + self.difficulty)
+        return at_zero, self.slope + length * self.steepness
+
     def length_effect(self, log_words: float) -> float:
         """Return g, from the logarithm of the prompt's words; bounded, so that no length runs away with a choice."""
         return min(max(log_words - self.log_words_mean, _SHORTEST), _LONGEST)
@@ -117,11 +122,11 @@ class Entry:
     """A model with everything selection reads of it worked out once.
 
     Attributes:
-        logits: Per ability type, the logit of success on a prompt of average length.
-        rises: Per ability type, what one unit of `g` adds to it.
+        abilities: Ability in logits per ability type, as far from the overall one as the prior trusts it to be.
         logit_se: Standard error of the logit: of the ability, and of what ability says about one kind of task.
         thinking: Output tokens relative to a model that does not think aloud.
         evidence: What the ability rests on, in words.
+        longest: Longest answer in tokens, infinite where not known.
         input_usd: US dollars a prompt token, infinite where not known.
         output_usd: US dollars an output token, infinite where not known.
         has_tiers: The price depends on the prompt's length.
@@ -131,11 +136,11 @@ class Entry:
 
     model: ModelInfo
     id: str
-    logits: tuple[float, ...]
-    rises: tuple[float, ...]
+    abilities: tuple[float, ...]
     logit_se: float
     thinking: float
     evidence: str
+    longest: float
     input_usd: float
     output_usd: float
     has_tiers: bool
@@ -150,16 +155,15 @@ def compile_entry(model: ModelInfo, prior: Prior) -> Entry:
         InvalidRequestError: One of its own scores is not a fraction.
     """
     overall, se, by_type, evidence = _ability(model, prior)
-    abilities = [overall + prior.share * (by_type.get(name, overall) - overall) for name in ABILITY_TYPES]
     price, speed = model.price, model.speed
     return Entry(
         model,
         model.id,
-        tuple(prior.intercept + prior.slope * ability for ability in abilities),
-        tuple(prior.steepness * (ability - prior.centre) - prior.difficulty for ability in abilities),
+        tuple(overall + prior.share * (by_type.get(name, overall) - overall) for name in ABILITY_TYPES),
         math.hypot(prior.slope * se, prior.model_sd),
         prior.thinking_factor if model.ability is not None and model.ability.mode == "r" else 1.0,
         evidence,
+        math.inf if model.max_output_tokens is None else float(model.max_output_tokens),
         math.inf if price is None else float(price.input_per_mtok_usd) / 1e6,
         math.inf if price is None else float(price.output_per_mtok_usd) / 1e6,
         price is not None and bool(price.tiers),

@@ -20,11 +20,11 @@ from omnilabs.router._explain import explain, summarise, what_if
 from omnilabs.router._feedback import Feedback
 from omnilabs.router._forecast import (
     Forecaster,
-    estimate,
-    expected_output_tokens,
+    estimates_of,
     interval,
     named,
     sigmoid,
+    tokens_of,
 )
 from omnilabs.router._health import Health
 from omnilabs.router._limits import NO_LIMITS, Limits, none_left, within
@@ -198,20 +198,18 @@ class Router:
                 rejected[entry.id] = reason
         view = outlook(self._forecaster, eligible, reading, self._fit, self._feedback)
         health = self._health if self._health.knows else None
-        estimates = [
-            estimate(index, entry, reading, sigmoid(logit), health)
-            for index, (entry, logit) in enumerate(zip(eligible, view.logits, strict=True))
-        ]
+        estimates = estimates_of(eligible, reading, view.logits, health)
         if limits is not NO_LIMITS:
             estimates = within(limits, estimates, eligible, reading, rejected)
         if not estimates:
             raise none_left(rejected, limits)
-        scored, propensity = self._explored(rank(estimates, routing.weights), routing.k)
+        best_first = rank(estimates, routing.weights, in_full=routing.verbose)
+        scored, propensity = self._explored(best_first, routing.k)
         ranked = tuple(_candidate(score, eligible[score.estimate.place], view) for score in scored[: routing.k])
         task_type = named(reading.mix)
         other_weights: tuple[str, ...] = ()
         if routing.verbose:
-            other_weights = what_if(scored, routing)
+            other_weights = what_if(best_first, routing)
             text = explain(
                 ranked,
                 rejected,
@@ -265,7 +263,7 @@ class Router:
             entry = self._entries[self._places[model.id]]
             # An answer cut short by the caller's own limit tells nothing of the model's habits.
             if request.max_tokens is None or (output_tokens or 0) < request.max_tokens:
-                expected = sum(expected_output_tokens(entry, reading))
+                expected = sum(tokens_of(entry, reading))
         self._health.observe(
             model.id,
             output_tokens=output_tokens,
@@ -299,7 +297,8 @@ class Router:
         expected = next((c.unrated_quality for c in ranked if c.model == model.id), None)
         if expected is None:
             entry = self._entries[self._places[model.id]]
-            expected = sigmoid(sum(entry.logits) / len(entry.logits))
+            at_zero, slope = self._forecaster.prior.line(0.0)
+            expected = sigmoid(at_zero + slope * sum(entry.abilities) / len(entry.abilities))
         self._feedback.add(model.id, mix, float(score), expected)
 
     @cached_property
@@ -336,15 +335,15 @@ class Router:
 
 
 def _candidate(score: Scored, entry: Entry, view: Outlook) -> Candidate:
-    estimate_ = score.estimate
-    index = estimate_.place
+    estimate = score.estimate
+    index = estimate.place
     low, high = interval(view.logits[index], view.logit_se(index, entry))
     return Candidate(
         entry.id,
         entry.model.provider,
-        estimate_.quality,
-        None if math.isinf(estimate_.cost_usd) else Decimal(f"{estimate_.cost_usd:.10f}"),
-        None if math.isinf(estimate_.latency_s) else estimate_.latency_s,
+        estimate.quality,
+        None if math.isinf(estimate.cost_usd) else Decimal(f"{estimate.cost_usd:.10f}"),
+        None if math.isinf(estimate.latency_s) else estimate.latency_s,
         score.utility,
         low,
         high,

@@ -55,77 +55,70 @@ class Scored(NamedTuple):
         }
 
 
-def rank(estimates: Sequence[Estimate], weights: Weights) -> list[Scored]:
+def rank(estimates: Sequence[Estimate], weights: Weights, *, in_full: bool = False) -> list[Scored]:
     """Return the models by utility, best first.
 
     U = rel_accuracy p / 0.25 - rel_cost c - rel_latency l. The quality p stays in absolute units; c and l run from 0 to
     1 on a log scale from the best to the worst model that is not dominated, so that a hopeless candidate moves nothing.
     Because c and l do not depend on the weights, raising a weight can only improve what it weighs. Ties go to the
     cheaper model, then to the better one, then by id; a dominated model is never first.
+
+    A scale whose weight is 0 is not worked out, unless `in_full`: it stands at 0 for all.
     """
-    front = set(_front(estimates))
-    costs = _scale([e.cost_usd for e in estimates if e.place in front])
-    latencies = _scale([e.latency_s for e in estimates if e.place in front])
+    front = _front(estimates)
     by_quality, by_cost, by_latency = weights.rel_accuracy / QUALITY_UNIT, weights.rel_cost, weights.rel_latency
+    costs = _scaled([e.cost_usd for e in estimates], front, needed=in_full or by_cost > 0)
+    latencies = _scaled([e.latency_s for e in estimates], front, needed=in_full or by_latency > 0)
     scored: list[tuple[tuple[float, float, bool, float, str], Scored]] = []
-    for estimate in estimates:
-        id_, place, quality, cost_usd, latency_s = estimate
-        cost, latency = costs.at(cost_usd), latencies.at(latency_s)
-        accuracy = by_quality * quality
+    for estimate, is_best, cost, latency in zip(estimates, front, costs, latencies, strict=True):
+        id_, _, quality, cost_usd, _ = estimate
         # Rounded, so that weights scaled by any factor tie where they should.
-        utility = round(accuracy - by_cost * cost - by_latency * latency, _DIGITS)
-        out = place not in front
+        utility = round(by_quality * quality - by_cost * cost - by_latency * latency, _DIGITS)
+        out = not is_best
         key = (-utility, cost_usd, out, -quality, id_)
         scored.append((key, Scored(estimate, utility, weights, cost, latency, out)))
     scored.sort(key=itemgetter(0))
     return [score for _, score in scored]
 
 
-class _Scale(NamedTuple):
-    """A log scale from 0 at the best to 1 at the worst; what is not known counts as the worst."""
+def _scaled(values: Sequence[float], front: Sequence[bool], *, needed: bool) -> list[float]:
+    """Return the place of each value on a log scale from 0, the best, to 1, the worst of those that are not dominated.
 
-    floor: float
-    log_best: float
-    log_span: float
-
-    def at(self, value: float) -> float:
-        if value == math.inf:
-            return 1.0
-        if self.log_span <= 0:
-            return 0.0
-        return (math.log(max(value, self.floor)) - self.log_best) / self.log_span
-
-
-def _scale(values: Sequence[float]) -> _Scale:
-    known = [value for value in values if value != math.inf]
+    What is not known (infinite) counts as the worst. What is free stands a tenth below the cheapest that is not, since
+    the logarithm of nothing has no place on a scale.
+    """
+    if not needed:
+        return [0.0] * len(values)
+    known = [value for value, is_best in zip(values, front, strict=True) if is_best and value != math.inf]
     positive = [value for value in known if value > 0]
     if not positive:
-        return _Scale(1.0, 0.0, 0.0)
-    best, worst = min(positive), max(positive)
-    # What is free stands a tenth below the cheapest that is not: the logarithm of nothing has no place on a scale.
-    floor = best * _FREE_FRACTION if len(positive) < len(known) else best
-    return _Scale(floor, math.log(floor), math.log(worst) - math.log(floor))
+        return [1.0 if value == math.inf else 0.0 for value in values]
+    floor, worst = min(positive), max(positive)
+    if len(positive) < len(known):
+        floor *= _FREE_FRACTION
+    best, log = math.log(floor), math.log
+    span = log(worst) - best
+    if span <= 0:
+        return [1.0 if value == math.inf else 0.0 for value in values]
+    return [1.0 if value == math.inf else (log(value) - best) / span if value > floor else 0.0 for value in values]
 
 
-def _front(estimates: Sequence[Estimate]) -> list[int]:
-    """Return the place of each model that is not dominated.
+def _front(estimates: Sequence[Estimate]) -> list[bool]:
+    """Tell for each model whether it is not dominated.
 
     A model is dominated when another is at least as good, cheap and fast, and better in one of the three.
     """
-    ordered = sorted((cost_usd, -quality, latency_s, place) for _, place, quality, cost_usd, latency_s in estimates)
-    front: list[int] = []
-    # Along this order nobody is dominated by a later model, so it is enough to keep, of those seen, the best qualities
-    # with the least time each: a staircase, searched from its best end.
-    stairs: list[tuple[float, float, float]] = []
-    for cost_usd, worse, latency_s, place in ordered:
-        dominated = False
-        for other_worse, other_latency_s, other_cost_usd in stairs:
-            if other_worse <= worse and other_latency_s <= latency_s:
-                dominated = (other_worse, other_latency_s, other_cost_usd) != (worse, latency_s, cost_usd)
+    ordered = sorted(
+        (cost_usd, -quality, latency_s, row) for row, (_, _, quality, cost_usd, latency_s) in enumerate(estimates)
+    )
+    is_best = [False] * len(estimates)
+    # Along this order nobody is dominated by a later model, nor by one that is dominated and not by its dominator.
+    front: list[tuple[float, float, float]] = []
+    for cost_usd, worse, latency_s, row in ordered:
+        for other in front:
+            if other[0] <= worse and other[1] <= latency_s and other != (worse, latency_s, cost_usd):
                 break
-        if dominated:
-            continue
-        front.append(place)
-        stairs = [step for step in stairs if not (worse <= step[0] and latency_s <= step[1])]
-        stairs.append((worse, latency_s, cost_usd))
-    return front
+        else:
+            front.append((worse, latency_s, cost_usd))
+            is_best[row] = True
+    return is_best

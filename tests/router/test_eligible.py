@@ -1,10 +1,13 @@
 """Who can answer: one reason per model that cannot."""
 
-import pytest
+from typing import Any
 
-from omnilabs.errors import BudgetExceededError, InvalidRequestError, NoEligibleModelError, UnknownModelError
-from omnilabs.router import Router
+import pytest
 from router.pools import LARGE, MIDDLE, SMALL, THREE, ask, model
+
+from omnilabs._request import ChatRequest, build_request
+from omnilabs.errors import BudgetExceededError, InvalidRequestError, NoEligibleModelError, UnknownModelError
+from omnilabs.router import ModelInfo, Router
 
 PNG = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
 TOOL = {"type": "function", "function": {"name": "clock", "parameters": {"type": "object", "properties": {}}}}
@@ -30,7 +33,9 @@ SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
         (model("m", ability=-9.0), {"min_quality": 0.9}, "below min_quality=0.9"),
     ],
 )
-def test_a_model_that_cannot_answer_is_rejected_with_its_reason(candidate, call, reason):
+def test_a_model_that_cannot_answer_is_rejected_with_its_reason(
+    candidate: ModelInfo, call: dict[str, Any], reason: str
+):
     router = Router([candidate, model("other", tools=True, temperature=True, reasoning=True, usd=0.01, ability=9.0)])
     decision = router.select(ask(), **call)
     assert decision.model == "other"
@@ -100,12 +105,10 @@ def test_a_long_prompt_needs_a_long_context():
 
 @pytest.mark.parametrize("limit", ["max_cost_usd", "max_latency_s", "min_quality"])
 @pytest.mark.parametrize("value", [float("nan"), -1, "1", True])
-def test_a_limit_that_is_no_number_is_an_error(limit, value):
+def test_a_limit_that_is_no_number_is_an_error(limit: str, value: object):
     with pytest.raises(InvalidRequestError, match=limit):
         Router([MIDDLE, LARGE]).select(ask(), **{limit: value})
 
 
-def _request():
-    from omnilabs._request import build_request
-
+def _request() -> ChatRequest:
     return build_request(ask(), temperature=None, max_tokens=None, routing=None, options={})

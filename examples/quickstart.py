@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Literal
 
 from langchain.agents import create_agent
-from langchain_core.output_parsers import StrOutputParser
+from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.tools import tool
 from llama_index.core import Document
@@ -28,7 +29,7 @@ PAGES = [DOCS / "README.md", *sorted((DOCS / "docs").glob("*.md"))]
 QUESTION = "What is never entered by accident?"
 
 
-def choose_mode() -> str | None:
+def choose_mode() -> Literal["sandbox"] | None:
     """Use the keys that are there; without any, ask for the sandbox by name."""
     try:
         OmniClient().close()
@@ -41,16 +42,23 @@ def choose_mode() -> str | None:
 @tool
 def count_words(page: str) -> str:
     """Count the words of a documentation page, such as README.md."""
-    text = next(path for path in PAGES if path.name == page).read_text(encoding="utf-8")
-    return f"{page} has {len(text.split())} words"
+    path = next((path for path in PAGES if path.name.lower() == page.lower()), None)
+    return f"{page} has {len(path.read_text('utf-8').split())} words" if path else f"there is no page {page!r}"
 
 
-def row(what: str, omni: dict, usage: dict, seconds: float) -> list[str]:
+def row(what: str, model: str, tokens: int, cost: float | None, seconds: float, why: str) -> list[str]:
     """One line of the table at the end."""
-    decision = omni.get("decision") or {}
-    cost = "unknown" if omni.get("cost") is None else f"{omni['cost']:.6f}"
-    why = (decision.get("explanation") or "").removeprefix("Selected ")
-    return [what, omni["model"], str(usage["total_tokens"]), cost, f"{seconds:.2f}", why[:110]]
+    money = "unknown" if cost is None else f"{cost:.6f}"
+    return [what, model, str(tokens), money, f"{seconds:.2f}", why.removeprefix("Selected ")[:100]]
+
+
+def message_row(what: str, message: AIMessage, began: float) -> list[str]:
+    """The line of a LangChain message: everything about the call is in its metadata."""
+    facts = message.response_metadata
+    tokens = (message.usage_metadata or {}).get("total_tokens", 0)
+    decision = facts["omni"]["decision"]
+    why = decision["explanation"] if decision else facts["omni"]["reason"]
+    return row(what, facts["model_name"], tokens, facts["cost"], time.perf_counter() - began, why)
 
 
 def main() -> None:
@@ -58,36 +66,35 @@ def main() -> None:
     table = [["what", "model", "tokens", "USD", "s", "why"]]
     context = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)[:6000]
 
-    with ChatOmni(model="auto", mode=mode, rel_accuracy=0.6, rel_cost=0.4) as model:
-        began = time.perf_counter()
-        prompt = ChatPromptTemplate.from_template("Use this context.\n\n{context}\n\nQuestion: {question}")
-        print("chain: ", end="")
-        answer = None
-        for chunk in (prompt | model).stream({"context": context, "question": QUESTION}):
-            print(StrOutputParser().invoke(chunk), end="", flush=True)
-            answer = chunk if answer is None else answer + chunk
-        print("\n")
-        table.append(
-            row("LangChain chain", answer.response_metadata["omni"], answer.usage_metadata, time.perf_counter() - began)
-        )
+    model = ChatOmni(model="auto", mode=mode, rel_accuracy=0.6, rel_cost=0.4)
+    began = time.perf_counter()
+    prompt = ChatPromptTemplate.from_template("Use this context.\n\n{context}\n\nQuestion: {question}")
+    print("chain: ", end="")
+    answer: AIMessageChunk | None = None
+    for chunk in (prompt | model).stream({"context": context, "question": QUESTION}):
+        print(chunk.text, end="", flush=True)
+        answer = chunk if answer is None else answer + chunk
+    print("\n")
+    assert answer is not None
+    table.append(message_row("LangChain chain, streamed", answer, began))
 
-        began = time.perf_counter()
-        agent = create_agent(model, [count_words])
-        last = agent.invoke({"messages": [("user", "How many words has README.md? Count the words.")]})["messages"][-1]
-        print(f"agent: {last.text}\n")
-        table.append(
-            row("LangChain agent", last.response_metadata["omni"], last.usage_metadata, time.perf_counter() - began)
-        )
+    began = time.perf_counter()
+    agent = create_agent(model, [count_words])
+    last = agent.invoke({"messages": [("user", "How many words are in 'README.md'?")]})["messages"][-1]
+    print(f"agent: {last.text}\n")
+    table.append(message_row("LangChain agent", last, began))
 
     began = time.perf_counter()
     documents = [Document(text=page.read_text(encoding="utf-8"), metadata={"page": page.name}) for page in PAGES]
     nodes = SentenceSplitter(chunk_size=256, chunk_overlap=20).get_nodes_from_documents(documents)
     retriever = BM25Retriever.from_defaults(nodes=nodes, similarity_top_k=min(3, len(nodes)))
-    with OmniLLM(model="auto", mode=mode) as llm:
-        engine = RetrieverQueryEngine.from_args(retriever, llm=llm)
+    with OmniClient(mode=mode) as client:
+        engine = RetrieverQueryEngine.from_args(retriever, llm=OmniLLM(model="auto", client=client))
         print(f"query engine (keyword retrieval): {engine.query(QUESTION)}\n")
-        spend = llm.spend
-    table.append(["LlamaIndex query engine", *spend, f"{time.perf_counter() - began:.2f}", ""])
+        ((name, spent),) = client.spend.by_model.items()
+    tokens = spent.input_tokens + spent.output_tokens
+    seconds = time.perf_counter() - began
+    table.append(row("LlamaIndex query engine", name, tokens, float(spent.cost_usd), seconds, "see client.spend"))
     widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
     for line in table:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)))

@@ -329,6 +329,6 @@ def call_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """
     chosen = {name: options[name] for name in _CALL_OPTIONS if options.get(name) is not None}
     for name, value in chosen.items():
-        low = 0 if name == "max_retries" else 1e-9
+        low = 0.001 if name == "timeout_s" else 0
         _in_range(name, value, low, math.inf, required=True)
     return chosen

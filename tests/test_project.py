@@ -80,7 +80,8 @@ def modules_of(package: str) -> dict[str, Path]:
 def test_all_is_sorted_and_says_what_is_there(name: str):
     module = importlib.import_module(name)
     exported = list(module.__all__)
-    assert exported == sorted(exported)
+    # As the linter sorts: constants, classes, functions.
+    assert exported == sorted(exported, key=lambda item: (not item.isupper(), not item[0].isupper(), item))
     for public in exported:
         assert getattr(module, public) is not None
 
@@ -132,12 +133,10 @@ def test_integrations_import_only_public_names(package: str):
 
 
 def test_the_environment_is_read_in_one_place():
-    for package in ("omnilabs", "langchain_omni", "llamaindex_omni"):
-        for module, path in modules_of(package).items():
-            source = path.read_text(encoding="utf-8")
-            assert "environ" not in source or module in ("omnilabs._client", "omnilabs._config", "omnilabs._core"), (
-                module
-            )
+    for module, path in modules_of("omnilabs").items():
+        source = path.read_text(encoding="utf-8")
+        reads = "os.environ" in source or "getenv" in source
+        assert not reads or module in ("omnilabs._client", "omnilabs._config"), module
 
 
 def test_both_clients_have_the_same_methods_and_arguments():

@@ -1,0 +1,38 @@
+"""Every Python block of the documentation runs, unchanged and in order, in the sandbox and against a hosted server."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from markdown import run_python_blocks
+from omniserver import OmniServer
+
+ROOT = Path(__file__).parent.parent
+SEED = ROOT.parent / "shared" / "seeds" / "chat-completions.md"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")), SEED]
+
+
+@pytest.fixture(params=["sandbox", "hosted"])
+def surroundings(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An environment in which `OmniClient()` works: the sandbox, or the key of a loopback server."""
+    if request.param == "sandbox":
+        monkeypatch.setenv("OMNI_MODE", "sandbox")
+        yield "sandbox"
+        return
+    with OmniServer(api_key="omni-test-key") as server:
+        monkeypatch.setenv("OMNI_API_KEY", "omni-test-key")
+        monkeypatch.setenv("OMNI_BASE_URL", server.url)
+        yield "hosted"
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # the pages' clients live as long as their page
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_code_of_a_page_runs(page: Path, surroundings: str, capsys: pytest.CaptureFixture[str]):
+    count = run_python_blocks(page)
+    gc.collect()
+    if page in (ROOT / "README.md", SEED):
+        assert count >= 2
+        assert capsys.readouterr().out.strip(), surroundings

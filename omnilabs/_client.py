@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias, Unpack, overload
 
-from omnilabs._config import Mode, ProviderConfig
+from omnilabs._config import Mode, ProviderConfig, veil_key, veil_keys
 from omnilabs._core import ClientCore, ClientOptions, Plan
 from omnilabs._decision import Decision
 from omnilabs._drive import AsyncChatStream, ChatStream, adrive, drive
@@ -17,6 +17,7 @@ from omnilabs._messages import ChatMessage
 from omnilabs._models import ModelInfo
 from omnilabs._request import DEFAULT_TEMPERATURE, ChatOptions
 from omnilabs._response import ChatResponse
+from omnilabs._secret import Veiled
 from omnilabs._spend import Spend
 from omnilabs.router import Router
 
@@ -68,9 +69,11 @@ class OmniClient:
         Raises:
             ConfigurationError: Nothing says whom to ask, or arguments contradict each other.
         """
+        # From here on a traceback that shows locals shows no key.
+        key, api_key, providers = veil_key(api_key), None, veil_keys(providers)
         self._core = ClientCore(
-            os.environ,
-            api_key=api_key,
+            Veiled(os.environ),
+            api_key=key,
             base_url=base_url,
             mode=mode,
             providers=providers,
@@ -363,9 +366,11 @@ class AsyncOmniClient:
         **options: Unpack[ClientOptions],
     ) -> None:
         """Decide whom to ask; see `OmniClient`."""
+        # From here on a traceback that shows locals shows no key.
+        key, api_key, providers = veil_key(api_key), None, veil_keys(providers)
         self._core = ClientCore(
-            os.environ,
-            api_key=api_key,
+            Veiled(os.environ),
+            api_key=key,
             base_url=base_url,
             mode=mode,
             providers=providers,

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias, cast, get_args
 
-from omnilabs._secret import Secret
+from omnilabs._secret import Secret, Veiled
 from omnilabs.errors import ConfigurationError
 from omnilabs.providers import PROVIDERS, Endpoint, ProviderSpec
 from omnilabs.providers._registry import HOSTED, SANDBOX, WIRES
 
-__all__ = ["ClientConfig", "Mode", "ProviderConfig"]
+__all__ = ["ClientConfig", "Mode", "ProviderConfig", "veil_key", "veil_keys"]
 
 Mode: TypeAlias = Literal["hosted", "embedded", "sandbox"]
 ProviderConfig: TypeAlias = Mapping[str, Any]
@@ -60,7 +60,7 @@ class ClientConfig:
         cls,
         environ: Mapping[str, str],
         *,
-        api_key: str | None = None,
+        api_key: str | Secret | None = None,
         base_url: str | None = None,
         mode: str | None = None,
         providers: Mapping[str, ProviderConfig] | None = None,
@@ -71,6 +71,7 @@ class ClientConfig:
         Raises:
             ConfigurationError: Nothing says whom to ask, or arguments contradict each other.
         """
+        environ, api_key, providers = Veiled(environ), veil_key(api_key), veil_keys(providers)
         chosen = _choose_mode(environ, api_key=api_key, base_url=base_url, mode=mode, providers=providers)
         for name, value in limits.items():
             _check_limit(name, value)
@@ -97,7 +98,7 @@ class ClientConfig:
 def _choose_mode(
     environ: Mapping[str, str],
     *,
-    api_key: str | None,
+    api_key: Secret | None,
     base_url: str | None,
     mode: str | None,
     providers: Mapping[str, ProviderConfig] | None,
@@ -137,8 +138,8 @@ def _is_named(spec: ProviderSpec, environ: Mapping[str, str]) -> bool:
     )
 
 
-def _hosted(environ: Mapping[str, str], api_key: str | None, base_url: str | None) -> Endpoint:
-    key = api_key or _get(environ, "OMNI_API_KEY")
+def _hosted(environ: Mapping[str, str], api_key: Secret | None, base_url: str | None) -> Endpoint:
+    key = api_key or veil_key(_get(environ, "OMNI_API_KEY"))
     address = base_url or _get(environ, "OMNI_BASE_URL") or HOSTED.base_url
     return Endpoint(HOSTED, _address(HOSTED.name, address), _secret("api_key", key))
 
@@ -153,7 +154,7 @@ def _embedded(
     for name, spec in PROVIDERS.items():
         given = providers.get(name)
         address = _get(environ, *spec.base_url_env)
-        key = _get(environ, *spec.key_env)
+        key = veil_key(_get(environ, *spec.key_env))
         if given is not None:
             endpoints[name] = _endpoint(spec, given, address, key)
         elif key is not None or not spec.needs_key:
@@ -187,7 +188,9 @@ def _own_server(name: str, given: ProviderConfig) -> Endpoint:
     return _endpoint(spec, given, None, None)
 
 
-def _endpoint(spec: ProviderSpec, given: ProviderConfig, address: str | None, key: str | None) -> Endpoint:
+def _endpoint(spec: ProviderSpec, given: ProviderConfig, address: str | None, key: Secret | None) -> Endpoint:
+    if not isinstance(given, Mapping):
+        raise ConfigurationError(f"providers[{spec.name!r}] is a mapping with 'api_key', 'base_url' and the like")
     unknown = sorted(given.keys() - _PROVIDER_FIELDS)
     if unknown:
         raise ConfigurationError(
@@ -207,19 +210,54 @@ def _endpoint(spec: ProviderSpec, given: ProviderConfig, address: str | None, ke
 
 def _address(name: str, url: str) -> str:
     if not url.startswith(("http://", "https://")):
-        raise ConfigurationError(f"the base_url of {name!r} must begin with http:// or https://, not {url!r}")
+        raise ConfigurationError(f"the base_url of {name!r} must begin with http:// or https://, not {url[:9]!r}…")
+    if "@" in url.partition("//")[2].partition("/")[0]:
+        url = ""  # a traceback with locals would show it
+        raise ConfigurationError(f"the base_url of {name!r} holds a user name or password: use api_key or headers")
     return url.rstrip("/")
 
 
-def _secret(name: str, key: object) -> Secret | None:
+def veil_key(key: object) -> Secret | None:
+    """Return a key, given as text, a `Secret` or another library's secret, as a `Secret`; None for an empty one."""
     if key is None or isinstance(key, Secret):
         return key
     text = str(getattr(key, "get_secret_value", lambda: key)()).strip()
-    if not text:
-        return None
-    if not text.isascii() or any(char.isspace() for char in text):
+    return Secret(text) if text else None
+
+
+def veil_keys(providers: Mapping[str, ProviderConfig] | None) -> Mapping[str, ProviderConfig] | None:
+    """Return the providers' settings with every key and header as a `Secret`."""
+    if not isinstance(providers, Mapping):
+        return providers
+    return {name: _veil_fields(given) if isinstance(given, Mapping) else given for name, given in providers.items()}
+
+
+def _veil_fields(given: ProviderConfig) -> ProviderConfig:
+    fields = dict(given)
+    if "api_key" in fields:
+        fields["api_key"] = veil_key(fields["api_key"])
+    if isinstance(fields.get("headers"), Mapping):
+        fields["headers"] = {
+            name: value if isinstance(value, Secret) else Secret(str(value))
+            for name, value in fields["headers"].items()
+        }
+    return fields
+
+
+def _secret(name: str, key: Secret | None) -> Secret | None:
+    """Return a key that can be sent.
+
+    Raises:
+        ConfigurationError: It holds what no header can carry.
+    """
+    if key is not None and not _is_sendable(key):
         raise ConfigurationError(f"the API key of {name!r} holds white space or characters no key has: check it")
-    return Secret(text)
+    return key
+
+
+def _is_sendable(key: Secret) -> bool:
+    text = key.reveal()
+    return text.isascii() and text.isprintable() and not any(char.isspace() for char in text)
 
 
 _COUNTS = frozenset({"max_retries", "max_connections", "max_response_bytes"})

@@ -15,6 +15,7 @@ from omnilabs._http import AsyncTransport, HttpLimits, HttpRequest, HttpResponse
 from omnilabs._models import Capabilities, ModelInfo
 from omnilabs._request import ChatRequest, Routing, build_request, build_routing, call_options
 from omnilabs._retry import RetryPolicy
+from omnilabs._secret import Secret
 from omnilabs._spend import Ledger
 from omnilabs.errors import (
     BudgetExceededError,
@@ -87,7 +88,7 @@ class ClientCore:
         self,
         environ: Mapping[str, str],
         *,
-        api_key: str | None,
+        api_key: Secret | None,
         base_url: str | None,
         mode: str | None,
         providers: Mapping[str, ProviderConfig] | None,

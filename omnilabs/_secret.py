@@ -1,8 +1,9 @@
-"""A key that does not print, log, compare loudly or pickle."""
+"""A key that does not print, log, compare loudly or pickle, and a mapping that does not print what it holds."""
 
+from collections.abc import Iterator, Mapping
 from typing import NoReturn, final
 
-__all__ = ["Secret"]
+__all__ = ["Secret", "Veiled"]
 
 
 @final
@@ -31,3 +32,25 @@ class Secret:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Secret is never pickled; read the key from the environment in the new process")
+
+
+@final
+class Veiled(Mapping[str, str]):
+    """The environment without its values in repr: a traceback that shows locals must not show every key."""
+
+    __slots__ = ("_inner",)
+
+    def __init__(self, inner: Mapping[str, str]) -> None:
+        self._inner = inner
+
+    def __getitem__(self, name: str) -> str:
+        return self._inner[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._inner)
+
+    def __len__(self) -> int:
+        return len(self._inner)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} variables>"

@@ -341,8 +341,13 @@ def _classify(
 ) -> OmniError:
     if isinstance(exc, httpx2.TimeoutException):
         return _timed_out(exc, request, patience, began=began, fields=fields)
-    if isinstance(exc, httpx2.UnsupportedProtocol | httpx2.InvalidURL | httpx2.LocalProtocolError):
-        return ConfigurationError(f"the request to {request.url!r} cannot be sent: {exc}; check base_url and key")
+    if isinstance(exc, httpx2.LocalProtocolError):
+        # Its text repeats the header, which may be the key.
+        return ConfigurationError(
+            "a header holds characters that HTTP does not allow: check the headers you configured"
+        )
+    if isinstance(exc, httpx2.UnsupportedProtocol | httpx2.InvalidURL):
+        return ConfigurationError(f"the request to {request.url!r} cannot be sent: {exc}; check base_url")
     if isinstance(exc, httpx2.DecodingError):
         return ResponseFormatError(f"the answer's compression is broken: {exc}", **fields)
     phase, maybe_billed = _phase(exc, began=began)

@@ -72,6 +72,20 @@ def redact(text: str) -> str:
     return _KEY_LIKE.sub("[key]", text)
 
 
+_LEAST_SECRET_CHARS = 8  # "none", "ollama": what a server without keys is given is a word, not a secret
+
+
+def _without(value: Any, secret: str) -> Any:
+    """Return a text or JSON value without a credential."""
+    if isinstance(value, str):
+        return value.replace(secret, "[key]") if len(secret) >= _LEAST_SECRET_CHARS else value
+    if isinstance(value, Mapping):
+        return {_without(name, secret): _without(item, secret) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_without(item, secret) for item in value]
+    return value
+
+
 class OmniError(Exception):
     """Base of every error of this package.
 
@@ -116,6 +130,13 @@ class OmniError(Exception):
     def message(self) -> str:
         """The error's text, keys redacted."""
         return str(self.args[0])
+
+    def forget(self, secret: str) -> None:
+        """Replace a credential wherever a provider repeated it: not every key looks like one."""
+        self.args = (_without(self.message, secret),)
+        for name, value in self.__dict__.items():
+            if isinstance(value, str | Mapping | list):
+                self.__dict__[name] = _without(value, secret)
 
     def __str__(self) -> str:
         return self.message

@@ -75,7 +75,7 @@ class Endpoint:
     spec: ProviderSpec
     base_url: str
     api_key: Secret | None = None
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    headers: Mapping[str, str | Secret] = field(default_factory=dict[str, "str | Secret"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,7 @@ class OpenAIWire:
 WIRE = OpenAIWire()
 
 
-def headers(api_key: Secret | None, extra: Mapping[str, str]) -> dict[str, str | Secret]:
+def headers(api_key: Secret | None, extra: Mapping[str, str | Secret]) -> dict[str, str | Secret]:
     """Return the headers of a JSON request with a bearer key, if there is one."""
     fields: dict[str, str | Secret] = {"content-type": "application/json", **extra}
     if api_key is not None:

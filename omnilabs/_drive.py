@@ -78,6 +78,7 @@ class ChatStream:
     def __init__(self, session: StreamSession) -> None:
         self._session = session
         self._chunks: Generator[ChatChunk, None, None] | None = self._run()
+        next(self._chunks)  # a generator that has started gives its connection up whatever becomes of it
 
     @property
     def response(self) -> ChatResponse:
@@ -110,9 +111,6 @@ class ChatStream:
         chunks, self._chunks = self._chunks, None
         if chunks is not None:
             chunks.close()
-            # A generator that never started has no finally to run.
-            self._session.abandon()
-            self._session.head.stream.close()
 
     def __enter__(self) -> Self:
         return self
@@ -125,6 +123,7 @@ class ChatStream:
     def _run(self) -> Generator[ChatChunk, None, None]:
         session, stream = self._session, self._session.head.stream
         try:
+            yield ChatChunk()  # for the constructor
             yield from session.pending()
             while not session.is_over:
                 data = stream.read()
@@ -144,6 +143,7 @@ class AsyncChatStream:
     def __init__(self, session: StreamSession) -> None:
         self._session = session
         self._chunks: AsyncGenerator[ChatChunk, None] | None = self._run()
+        _start(self._chunks)
 
     @property
     def response(self) -> ChatResponse:
@@ -175,9 +175,6 @@ class AsyncChatStream:
         chunks, self._chunks = self._chunks, None
         if chunks is not None:
             await chunks.aclose()
-            # A generator that never started has no finally to run.
-            self._session.abandon()
-            await self._session.head.stream.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -190,6 +187,7 @@ class AsyncChatStream:
     async def _run(self) -> AsyncGenerator[ChatChunk, None]:
         session, stream = self._session, self._session.head.stream
         try:
+            yield ChatChunk()  # for the constructor
             for chunk in session.pending():
                 yield chunk
             while not session.is_over:
@@ -200,3 +198,11 @@ class AsyncChatStream:
         finally:
             session.abandon()
             await stream.aclose()
+
+
+def _start(chunks: AsyncGenerator[ChatChunk, None]) -> None:
+    """Take the first chunk, which needs no waiting: from here on the event loop closes the generator if nobody does."""
+    try:
+        chunks.asend(None).send(None)
+    except StopIteration:
+        return

@@ -17,11 +17,12 @@ from omnilabs._http import DEFAULT_LIMITS, HttpLimits, HttpRequest, HttpResponse
 from omnilabs._request import ChatRequest
 from omnilabs._response import Attempt, ChatResponse
 from omnilabs._retry import Again, Next, RetryPolicy, Stop, retry_after_s
-from omnilabs._stream import StreamSession
+from omnilabs._stream import NOT_UTF8, StreamSession, forget_key
 from omnilabs._usage import priced
 from omnilabs.errors import (
     AllCandidatesFailedError,
     AuthenticationError,
+    InvalidRequestError,
     OmniError,
     QuotaExceededError,
     RequestTimeoutError,
@@ -150,7 +151,10 @@ def chat_flow(call: Call, request: ChatRequest) -> Flow[ChatResponse]:
         try:
             response = wire.parse(http, built, target)
         except OmniError as error:
+            error.request_id = error.request_id or http.request_id
             return error
+        if not _is_utf8(http.body):
+            response = replace(response, warnings=(*response.warnings, NOT_UTF8))
         return _finish(response, call, target, prepared, built, call.clock() - begun)
 
     response: ChatResponse | None = None
@@ -262,7 +266,7 @@ def plain_flow(call: Call, http: HttpRequest, read: Callable[[HttpResponse, Targ
 
     outcome = yield from _persist(call, target, once)
     if isinstance(outcome, OmniError):
-        raise outcome
+        raise _with_attempts(call, outcome)
     return outcome
 
 
@@ -358,6 +362,8 @@ def _negotiate(
             built = wire.build(prepared.request, target, stream=stream, form=form)
         except OmniError as error:
             return error
+        except UnicodeEncodeError as error:
+            return _unpaired(error, target)
         if refusal is not None and http is not None and (built.http.url, built.http.body) == (http.url, http.body):
             return refusal  # the other form is the same request
         http = _limited(call, built.http)
@@ -417,8 +423,30 @@ def _about(error: OmniError, target: Target) -> OmniError:
     return error
 
 
+def _is_utf8(body: bytes) -> bool:
+    if body.isascii():
+        return True
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _unpaired(error: UnicodeEncodeError, target: Target) -> InvalidRequestError:
+    """Return the error for text that no encoding has bytes for: half of a surrogate pair."""
+    place = repr(error.object[max(0, error.start - 10) : error.end])
+    return InvalidRequestError(
+        f"the request holds {error.object[error.start]!r}, half of a surrogate pair, near {place}: it is no character",
+        parameter="messages",
+        provider=target.provider,
+        model=target.model.id,
+    )
+
+
 def _note(call: Call, target: Target, error: OmniError, elapsed_s: float) -> None:
     _about(error, target)
+    forget_key(error, target)
     billed = isinstance(error, TransportError) and error.maybe_billed
     call.attempts.append(
         Attempt(

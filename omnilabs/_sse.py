@@ -33,6 +33,8 @@ class EventDecoder:
         self._skip_lf = False
         self._idle = False
         self._max_event_bytes = max_event_bytes
+        self.has_replaced = False
+        """Whether bytes that are not UTF-8 became replacement characters."""
 
     def feed(self, data: bytes) -> list[ServerSentEvent]:
         """Return the events these bytes complete.
@@ -43,7 +45,7 @@ class EventDecoder:
         # One whole event a read is how most streams come.
         if self._idle and data.startswith(b"data: ") and data.find(b"\n") == len(data) - 2 and data.endswith(b"\n\n"):
             if b"\r" not in data:
-                return [ServerSentEvent("", data[6:-2].decode("utf-8", "replace"))]
+                return [ServerSentEvent("", self._text(data[6:-2]))]
         events = self._feed(data)
         self._idle = self._started and not (self._tail or self._data or self._event or self._skip_lf)
         return events
@@ -96,10 +98,17 @@ class EventDecoder:
             return
         name, _, value = line.partition(b":")
         if name == b"data":
-            self._data.append((value[1:] if value[:1] == b" " else value).decode("utf-8", "replace"))
+            self._data.append(self._text(value[1:] if value[:1] == b" " else value))
             self._size += len(value)
         elif name == b"event":
-            self._event = (value[1:] if value[:1] == b" " else value).decode("utf-8", "replace")
+            self._event = self._text(value[1:] if value[:1] == b" " else value)
+
+    def _text(self, value: bytes) -> str:
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            self.has_replaced = True
+            return value.decode("utf-8", "replace")
 
     def _check_size(self, size: int) -> None:
         if size > self._max_event_bytes:

@@ -20,7 +20,16 @@ from omnilabs.providers._base import StreamDecoder, Target
 if TYPE_CHECKING:
     from omnilabs._flow import Observer
 
-__all__ = ["StreamSession"]
+__all__ = ["NOT_UTF8", "StreamSession", "forget_key"]
+
+NOT_UTF8 = "the provider sent bytes that are not UTF-8; they are replaced by U+FFFD"
+
+
+def forget_key(error: OmniError, target: Target) -> None:
+    """Take the key that was sent to a target out of an error that may repeat it."""
+    key = target.endpoint.api_key
+    if key is not None:
+        error.forget(key.reveal())
 
 
 class StreamSession:
@@ -191,7 +200,7 @@ class StreamSession:
     def _last(self) -> ChatChunk:
         """Close the response and return the chunk that carries what comes once."""
         self._over = True
-        response = self._seen.response()
+        response = self._warned(self._seen.response())
         if response.usage.all_tokens is None:
             response = replace(response, usage=self._estimate())
         self._response = done = self._finish(response, self._clock() - self._begun)
@@ -209,6 +218,7 @@ class StreamSession:
 
     def _broken(self, error: OmniError) -> OmniError:
         """Return the error to raise for a failure in the stream, with what had arrived."""
+        forget_key(error, self.target)
         failed: OmniError = error
         if isinstance(error, ResponseFormatError) or (
             isinstance(error, TransportError) and not isinstance(error, TimeoutError)
@@ -234,9 +244,14 @@ class StreamSession:
         )
 
     def _partial(self) -> ChatResponse:
-        response = self._seen.response()
+        response = self._warned(self._seen.response())
         # Calls whose arguments may be cut off must not be executed.
         return replace(response, usage=self._estimate(), tool_calls=())
+
+    def _warned(self, response: ChatResponse) -> ChatResponse:
+        if not self._events.has_replaced:
+            return response
+        return replace(response, warnings=(*response.warnings, NOT_UTF8))
 
     def _estimate(self) -> Usage:
         """Return the tokens of what was sent and has arrived, marked as an estimate."""

@@ -157,16 +157,12 @@ def chat_flow(call: Call, request: ChatRequest) -> Flow[ChatResponse]:
             response = replace(response, warnings=(*response.warnings, NOT_UTF8))
         return _finish(response, call, target, prepared, built, call.clock() - begun)
 
-    response: ChatResponse | None = None
-    failure: BaseException | None = None
     try:
         response = yield from _first_to_answer(call, request, once)
-    except OmniError as error:
-        failure = error
+    except BaseException as error:  # a cancelled call ends too
+        _tell_end(call, None, error)
         raise
-    finally:
-        for observer in call.observers:
-            observer.ended(response, failure)
+    _tell_end(call, response, None)
     return response
 
 
@@ -207,19 +203,16 @@ def stream_flow(call: Call, request: ChatRequest) -> Flow[StreamSession]:
             return broken
         return session
 
-    failure: BaseException | None = None
-    begun = False
     try:
-        opened = yield from _first_to_answer(call, request, once)
-        begun = True
-    except OmniError as error:
-        failure = error
+        return (yield from _first_to_answer(call, request, once))
+    except BaseException as error:  # a stream that has begun tells of its own end
+        _tell_end(call, None, error)
         raise
-    finally:
-        if not begun:  # a stream that has begun tells of its own end
-            for observer in call.observers:
-                observer.ended(None, failure)
-    return opened
+
+
+def _tell_end(call: Call, response: ChatResponse | None, error: BaseException | None) -> None:
+    for observer in call.observers:
+        observer.ended(response, error if isinstance(error, OmniError) else None)
 
 
 def _await_beginning(session: StreamSession) -> Flow[OmniError | None]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import Field, model_validator
 
 from langchain_omni._routing import AUTO, Plan, Sticky
 from langchain_omni._settings import ROUTING, OmniSettings
-from omnilabs import AsyncChatStream, ChatResponse, ChatStream
+from omnilabs import AsyncChatStream, ChatResponse, ChatStream, __version__
 
 __all__ = ["OmniModel"]
 
@@ -60,6 +60,15 @@ class OmniModel(OmniSettings):
             del values["model_name"]
         return values
 
+    if TYPE_CHECKING:  # LangChain's base of both models has it
+
+        def _add_version(self, pkg: str, version: str) -> None: ...
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Note this package's version in the traces."""
+        super().model_post_init(context)
+        self._add_version("omnirouter", __version__)
+
     @property
     def model_name(self) -> str:
         """The `model`, as many integrations call it."""
@@ -74,7 +83,7 @@ class OmniModel(OmniSettings):
     def _identifying_params(self) -> Mapping[str, Any]:
         """Every setting that can change an answer, for caches and traces; no keys."""
         names = ("model", "sticky", "mode", "base_url", "unsupported", *ROUTING, *_CALL_SETTINGS)
-        params = {name: value for name in names if (value := getattr(self, name)) is not None}
+        params = {name: value for name in names if (value := self._given(name)) is not None}
         if self.providers:
             params["providers"] = {name: given.get("base_url") for name, given in sorted(self.providers.items())}
         return params

@@ -33,6 +33,7 @@ _CLIENT_SETTINGS = (
     "max_cost_usd",
     "unsupported",
 )
+_KEY_SUFFIX = "_api_key"
 ROUTING = ("k", "model_names", "rel_cost", "rel_latency", "rel_accuracy")
 
 
@@ -87,6 +88,22 @@ class OmniSettings(BaseModel):
 
     _clients: Clients = PrivateAttr(default_factory=Clients)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_provider_keys(cls, values: Any) -> Any:
+        """Read `openai_api_key=...`, which is how a stored model gets its keys back, as the provider's `api_key`."""
+        if not isinstance(values, dict):
+            return values
+        keys = {name: values[name] for name in values if name.endswith(_KEY_SUFFIX)}
+        if not keys:
+            return values
+        providers = dict(values.get("providers") or {})
+        for name, key in keys.items():
+            provider = name.removesuffix(_KEY_SUFFIX)
+            if key is not None:
+                providers[provider] = {**providers.get(provider, {}), "api_key": key}
+        return {**{name: value for name, value in values.items() if name not in keys}, "providers": providers or None}
+
     @field_validator("providers", mode="before")
     @classmethod
     def _mask_provider_secrets(cls, providers: Any) -> Any:
@@ -108,16 +125,29 @@ class OmniSettings(BaseModel):
                 vars(self)["base_url"] = address
         return self
 
+    def model_post_init(self, context: Any, /) -> None:
+        """Let LangChain's own classes finish too: pydantic would stop at this one."""
+        super().model_post_init(context)
+
     @property
     def lc_secrets(self) -> dict[str, str]:
-        """Where each key is read from when a serialised model is loaded again; the keys themselves are never stored."""
-        secrets = {"api_key": "OMNI_API_KEY"}
-        for name, given in (self.providers or {}).items():
-            if "api_key" in given:
-                secrets[f"providers.{name}.api_key"] = f"{name.upper()}_API_KEY"
-            for header in given.get("headers") or ():
-                secrets[f"providers.{name}.headers.{header}"] = f"{name}_{header}".upper().replace("-", "_")
-        return secrets
+        """Where each key is read from when a stored model is loaded again; the keys themselves are never stored."""
+        return {"api_key": "OMNI_API_KEY", **{name: name.upper() for name in self._provider_keys()}}
+
+    @property
+    def lc_attributes(self) -> dict[str, Any]:
+        """What is stored instead of the providers' settings: the same without keys and headers, which may be keys."""
+        if not self.providers:
+            return {}
+        bare = {
+            provider: {name: value for name, value in given.items() if name not in ("api_key", "headers")}
+            for provider, given in self.providers.items()
+        }
+        return {"providers": bare, **self._provider_keys()}
+
+    def _provider_keys(self) -> dict[str, Any]:
+        given = (self.providers or {}).items()
+        return {f"{name}{_KEY_SUFFIX}": fields["api_key"] for name, fields in given if fields.get("api_key")}
 
     def _blocking_client(self) -> OmniClient:
         if self.client is not None:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from typing import Any, get_args
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel
+from langchain_core.language_models import BaseChatModel, LanguageModelInput, ModelProfile
 from langchain_core.language_models.base import LangSmithParams
-from langchain_core.messages import AIMessageChunk, BaseMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable
 
 from langchain_omni._answer import PROVIDER, to_chunk, to_first_chunk, to_last_chunk, to_message
+from langchain_omni._blocks import register_blocks
 from langchain_omni._convert import to_omni_messages
 from langchain_omni._errors import langchain_errors
 from langchain_omni._model import OmniModel
-from langchain_omni._routing import Choice, Plan, plan_call
+from langchain_omni._profiles import candidates_profile, configured_profile, profile_of, variables_that_configure
+from langchain_omni._routing import AUTO, Choice, Plan, plan_call
+from langchain_omni._structured import Method, structured
+from langchain_omni._tools import Schema, ToolLike, bound_tools, chosen_tool, json_schema_format, schema_name
 from omnilabs import AsyncChatStream, ChatChunk, ChatResponse, ChatStream
+from omnilabs.errors import InvalidRequestError
+from omnilabs.router import Router
 
 __all__ = ["ChatOmni"]
 
@@ -94,6 +101,98 @@ class ChatOmni(OmniModel, BaseChatModel):
             kwargs = {**kwargs, "stop": stop}
         return plan_call(to_omni_messages(messages), messages, self._call_settings(), kwargs, self.sticky)
 
+    # ---- binding
+
+    def bind_tools(
+        self,
+        tools: Sequence[ToolLike],
+        *,
+        tool_choice: str | bool | Mapping[str, Any] | None = None,
+        strict: bool | None = None,
+        parallel_tool_calls: bool | None = None,
+        response_format: Schema | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Return the model with tools it may call.
+
+        Args:
+            tools: Tools, functions, pydantic classes, or schemas in OpenAI's or Anthropic's format.
+            tool_choice: "auto", "none", "required" (or "any", or True), a tool's name, or OpenAI's dict.
+            strict: Whether arguments must keep to the schema exactly, where the provider can promise it.
+            parallel_tool_calls: Whether one answer may call several tools.
+            response_format: A schema the final answer must have.
+            **kwargs: Settings of the call, such as `rel_cost=0.9` or `model="gpt-4o"`.
+
+        Raises:
+            InvalidRequestError: A tool choice that is none of the tools.
+        """
+        ready = bound_tools(tools, strict)
+        names = [str(tool["function"]["name"]) for tool in ready if "function" in tool]
+        settings: dict[str, Any] = {
+            "tools": ready or None,
+            "tool_choice": chosen_tool(tool_choice, names),
+            "parallel_tool_calls": parallel_tool_calls,
+            "response_format": response_format,
+        }
+        return self.bind(**{name: value for name, value in settings.items() if value is not None}, **kwargs)
+
+    def with_structured_output(
+        self,
+        schema: Schema | None = None,
+        *,
+        method: Method = "json_schema",
+        include_raw: bool = False,
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, Any]:
+        """Return the model followed by a parser: it answers with an object of `schema`.
+
+        Args:
+            schema: A pydantic class, a TypedDict, a JSON schema with a `title`, or a tool in OpenAI's format.
+            method: "json_schema" asks for the schema by the provider's own means, or by a tool where it has none;
+                "function_calling" always by a tool; "json_mode" for any JSON, the form being described in the prompt.
+            include_raw: Return `{"raw", "parsed", "parsing_error"}` and raise nothing when parsing fails.
+            strict: Whether the answer must keep to the schema exactly, where the provider can promise it.
+            **kwargs: Settings of the call; `tools` that the model may call before it answers.
+
+        Raises:
+            InvalidRequestError: An unknown method, or no schema where one is needed.
+            OmniRefusalError: When called: the model refused to answer.
+        """
+        if method not in get_args(Method):
+            raise InvalidRequestError(
+                f"method is one of {', '.join(get_args(Method))}, not {method!r}", parameter="method"
+            )
+        if schema is not None:
+            trace = {"kwargs": {"method": method, "strict": strict}, "schema": schema}
+            kwargs["ls_structured_output_format"] = trace
+        elif method != "json_mode":
+            raise InvalidRequestError(f"method={method!r} needs a schema", parameter="schema")
+        bound: Runnable[LanguageModelInput, AIMessage]
+        if schema is None or method == "json_mode":
+            bound = self.bind(response_format={"type": "json_object"}, **kwargs)
+        elif method == "function_calling":
+            bound = self.bind_tools([schema], tool_choice=schema_name(schema), strict=strict, **kwargs)
+        else:
+            tools = kwargs.pop("tools", ())
+            bound = self.bind_tools(tools, strict=strict, response_format=json_schema_format(schema, strict), **kwargs)
+        return structured(bound, schema, method, include_raw=include_raw)
+
+    # ---- what LangChain asks of a model
+
+    def _resolve_model_profile(self) -> ModelProfile | None:
+        ready = self.client or self.async_client
+        router = self.router or (ready.router if ready else Router(self.models))
+        if self.model != AUTO or self.model_names:
+            names = [self.model] if self.model != AUTO else self.model_names or []
+            found = [router.find(name) for name in names]
+            return None if None in found else profile_of([model for model in found if model is not None])
+        if self.client is not None:
+            return candidates_profile(self.client)
+        if self.models is not None or self.router is not None:
+            return profile_of([model.to_dict() for model in router.catalog.models if not model.retired])
+        return configured_profile(self.mode, frozenset(self.providers or ()), variables_that_configure())
+
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = super()._get_ls_params(stop=stop, **kwargs)
         # The same as `model_provider` in the answer's metadata: middleware trusts reported tokens only if they agree.
@@ -127,3 +226,6 @@ def _result(response: ChatResponse, choice: Choice) -> ChatResult:
     message = to_message(response, choice)
     totals = {"model_name": response.model, "cost": response.usage.total_cost}
     return ChatResult(generations=[ChatGeneration(message=message)], llm_output=totals)
+
+
+register_blocks()

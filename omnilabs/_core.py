@@ -12,6 +12,7 @@ from omnilabs._config import ClientConfig, ProviderConfig
 from omnilabs._decision import Decision
 from omnilabs._flow import Call
 from omnilabs._http import AsyncTransport, HttpLimits, HttpRequest, HttpResponse, Transport
+from omnilabs._learner import Learner
 from omnilabs._models import Capabilities, ModelInfo
 from omnilabs._request import ChatRequest, Routing, build_request, build_routing, call_options
 from omnilabs._retry import RetryPolicy
@@ -135,7 +136,7 @@ class ClientCore:
         targets = [self.target(self.resolve(name)) for name in names]
         for target in targets:
             self._check_budget(request, target.model, options)
-        call = self._call(targets, options)
+        call = self._call(targets, options, self._learner(request))
         call.decision = decision
         return Plan(call, request)
 
@@ -158,7 +159,7 @@ class ClientCore:
             return Plan(self._call([self.target(self.resolve("auto"))], options), request)
         decision = self._plan(request, options)
         targets = [self.target(self.resolve(candidate.model)) for candidate in decision.ranked]
-        call = self._call(targets, options)
+        call = self._call(targets, options, self._learner(request))
         call.decision = decision
         return Plan(call, request)
 
@@ -369,7 +370,11 @@ class ClientCore:
         alone = replace(request, routing=Routing(k=1, model_names=(model.id,)))
         self.router.plan(alone, max_cost_usd=limit_usd)
 
-    def _call(self, targets: Sequence[Target], options: Mapping[str, Any]) -> Call:
+    def _learner(self, request: ChatRequest | None) -> Learner | None:
+        # A server's own choice and the sandbox's made-up answers tell nothing of the models.
+        return Learner(self.router, request) if self.config.mode == "embedded" else None
+
+    def _call(self, targets: Sequence[Target], options: Mapping[str, Any], learner: Learner | None = None) -> Call:
         config = self.config
         timeout_s = options.get("timeout_s") or config.timeout_s
         retries = options.get("max_retries")
@@ -385,7 +390,7 @@ class ClientCore:
                 config.max_response_bytes,
             ),
             forms=self._forms,
-            observers=(self._breaker, self.ledger),
+            observers=(self._breaker, self.ledger) if learner is None else (self._breaker, self.ledger, learner),
         )
 
 

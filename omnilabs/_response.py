@@ -109,6 +109,7 @@ class ChatResponse(Record):
         refusal: Why the model will not answer, where it says so apart; `content` then holds it too.
         warnings: What a careful reader should know, such as a body that was not valid UTF-8.
         latency_s: Seconds from sending to the whole answer.
+        ttft_s: Seconds from sending to the first piece of a streamed answer.
         model_id: The catalogue's id of the model that answered.
         raw: The provider's JSON, for what this class does not show; None for a stream.
     """
@@ -132,6 +133,7 @@ class ChatResponse(Record):
     refusal: str | None = None
     warnings: tuple[str, ...] = ()
     latency_s: float | None = None
+    ttft_s: float | None = None
     model_id: str | None = None
     raw: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
 
@@ -154,6 +156,7 @@ class ChatResponse(Record):
         "refusal",
         "warnings",
         "latency_s",
+        "ttft_s",
         "model_id",
     )
     _optional: ClassVar[frozenset[str]] = frozenset({"explanation"})

@@ -200,7 +200,7 @@ class StreamSession:
     def _last(self) -> ChatChunk:
         """Close the response and return the chunk that carries what comes once."""
         self._over = True
-        response = self._warned(self._seen.response())
+        response = replace(self._warned(self._seen.response()), ttft_s=self.first_chunk_s)
         if response.usage.all_tokens is None:
             response = replace(response, usage=self._estimate())
         self._response = done = self._finish(response, self._clock() - self._begun)

@@ -37,7 +37,7 @@ LAYERS: list[set[str]] = [
     {"_messages", "_models", "_usage", "_decision", "_response", "_request", "_tokens"},
     {"_http", "_sse", "_accumulate", "_retry"},
     {"providers"},
-    {"router", "_breaker", "_spend"},
+    {"router", "_breaker", "_spend", "_learner"},
     {"_stream", "_flow", "_telemetry"},
     {"_transport", "_patience", "_sandbox", "_drive"},
     {"_config", "_core"},

@@ -136,7 +136,8 @@ class ClientCore:
         targets = [self.target(self.resolve(name)) for name in names]
         for target in targets:
             self._check_budget(request, target.model, options)
-        call = self._call(targets, options, self._learner(request))
+        # Reading the prompt again to learn lengths is worth its time only where the router had read it before.
+        call = self._call(targets, options, self._learner(request if decision is not None else None))
         call.decision = decision
         return Plan(call, request)
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from omnilabs._decision import Decision
-from omnilabs._http import DEFAULT_LIMITS, HttpLimits, HttpRequest, HttpResponse, StreamHead
+from omnilabs._http import DEFAULT_LIMITS, HttpLimits, HttpRequest, HttpResponse, StreamHead, request_id_of
+from omnilabs._record import evolve
 from omnilabs._request import ChatRequest
 from omnilabs._response import Attempt, ChatResponse
 from omnilabs._retry import Again, Next, RetryPolicy, Stop, retry_after_s
@@ -151,8 +152,7 @@ def chat_flow(call: Call, request: ChatRequest) -> Flow[ChatResponse]:
         try:
             response = wire.parse(http, built, target)
         except OmniError as error:
-            error.request_id = error.request_id or http.request_id
-            return error
+            return _from_success(error, http)
         if not _is_utf8(http.body):
             response = replace(response, warnings=(*response.warnings, NOT_UTF8))
         return _finish(response, call, target, prepared, built, call.clock() - begun)
@@ -195,8 +195,9 @@ def stream_flow(call: Call, request: ChatRequest) -> Flow[StreamSession]:
             observers=call.observers,
         )
         if _is_whole(head):
-            whole = yield from _read_all(head, call.limits.max_response_bytes)
-            broken = _take_whole(session, wire, whole, built, target)
+            whole, broken = yield from _read_all(head, call.limits.max_response_bytes)
+            if broken is None:
+                broken = _take_whole(session, wire, whole, built, target)
         else:
             broken = yield from _await_beginning(session)
         if broken is not None:
@@ -222,8 +223,16 @@ def _await_beginning(session: StreamSession) -> Flow[OmniError | None]:
         error = session.begin(data)
         if error is not None:
             yield Close(session.head)
-            return error
+            return _from_success(error, session.head)
     return None
+
+
+def _from_success(error: OmniError, reply: HttpResponse | StreamHead) -> OmniError:
+    """Return an error found in a success, with what its headers say as they would beside an error status."""
+    error.request_id = error.request_id or request_id_of(reply.headers)
+    if error.retry_after_s is None and error.retryable:
+        error.retry_after_s = retry_after_s(reply.headers)
+    return error
 
 
 def _take_whole(
@@ -233,7 +242,7 @@ def _take_whole(
     try:
         session.take_whole(wire.parse(reply, built, target))
     except OmniError as error:
-        return error
+        return _from_success(error, reply)
     return None
 
 
@@ -362,7 +371,8 @@ def _negotiate(
         http = _limited(call, built.http)
         reply: Any = yield Open(http) if stream else Send(http)
         if stream and not isinstance(reply, OmniError) and reply.status >= 400:
-            reply = yield from _read_all(reply, _ERROR_BODY_BYTES)
+            # The status is known and says more than a body that broke off.
+            reply, _ = yield from _read_all(reply, _ERROR_BODY_BYTES)
         if isinstance(reply, OmniError):
             return _about(reply, target)
         if reply.status < 400:
@@ -385,21 +395,25 @@ _ERROR_BODY_BYTES = 1024 * 1024
 
 
 def _is_whole(head: StreamHead) -> bool:
-    return head.headers.get("content-type", "").startswith("application/json")
+    return head.headers.get("content-type", "").startswith(("application/json", "text/html"))
 
 
-def _read_all(head: StreamHead, limit_bytes: int) -> Flow[HttpResponse]:
-    """Read a body to its end or its limit; a body that breaks off is read as far as it came."""
+def _read_all(head: StreamHead, limit_bytes: int) -> Flow[tuple[HttpResponse, OmniError | None]]:
+    """Read a body to its end or its limit; return it as far as it came, and what broke it off."""
+    failure: OmniError | None = None
     pieces: list[bytes] = []
     size = 0
     while size < limit_bytes:
         data: bytes | OmniError | None = yield Read(head)
-        if data is None or isinstance(data, OmniError):
+        if isinstance(data, OmniError):
+            failure = data
+            break
+        if data is None:
             break
         pieces.append(data)
         size += len(data)
     yield Close(head)
-    return HttpResponse(head.status, head.headers, b"".join(pieces))
+    return HttpResponse(head.status, head.headers, b"".join(pieces)), failure
 
 
 def _status_error(wire: Wire, reply: HttpResponse, target: Target) -> OmniError:
@@ -499,7 +513,7 @@ def _finish(
     explanation = response.explanation
     if explanation is None and call.decision is not None and routing is not None and routing.verbose:
         explanation = call.decision.explanation
-    return replace(
+    return evolve(
         response,
         usage=priced(response.usage, target.model.price),
         explanation=explanation,

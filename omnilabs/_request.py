@@ -42,7 +42,7 @@ class ChatOptions(TypedDict, total=False):
             JSON schema, or a pydantic model class.
         reasoning_effort: none, minimal, low, medium, high or xhigh.
         reasoning_budget_tokens: Most tokens to think with.
-        extra_body: Fields put into the request's JSON as they are.
+        extra_body: Fields put into the request's JSON: objects join what is there, lists are appended, others replace.
         unsupported: What to do with a setting the model cannot take: "error" (default) or "drop" and report it.
         timeout_s: Seconds for the whole call, every attempt and fallback together.
         max_retries: How often one model is tried again after a passing failure.
@@ -155,6 +155,8 @@ SETTINGS: tuple[str, ...] = (
 )
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
 _CALL_OPTIONS = frozenset({"timeout_s", "max_retries", "max_cost_usd"})
+_CALL_ONLY = _CALL_OPTIONS | {"unsupported"}
+_KNOWN_OPTIONS = frozenset(ChatOptions.__annotations__)
 
 
 def build_request(
@@ -171,44 +173,58 @@ def build_request(
         InvalidRequestError: Naming the parameter and what is wrong with it.
         TypeError: An option of an unknown name, as Python does.
     """
-    unknown = sorted(options.keys() - ChatOptions.__annotations__.keys())
+    unknown = options.keys() - _KNOWN_OPTIONS
     if unknown:
-        known = ", ".join(sorted(ChatOptions.__annotations__))
-        raise TypeError(f"unexpected keyword argument {unknown[0]!r}; options are: {known}; use extra_body for others")
-    tools = _tools(options.get("tools"))
-    stop = options.get("stop")
+        known = ", ".join(sorted(_KNOWN_OPTIONS))
+        raise TypeError(
+            f"unexpected keyword argument {min(unknown)!r}; options are: {known}; use extra_body for others"
+        )
     unsupported: Any = options.get("unsupported") or "error"
     if unsupported not in ("error", "drop"):
         raise InvalidRequestError(f"unsupported is 'error' or 'drop', not {unsupported!r}", parameter="unsupported")
+    _whole("max_tokens", max_tokens, at_least=1)
+    settings = _settings(options) if any(options.get(name) is not None for name in options.keys() - _CALL_ONLY) else {}
+    return ChatRequest(
+        parse_messages(messages),
+        temperature=_in_range("temperature", temperature, 0, 2),
+        max_tokens=max_tokens,
+        routing=routing,
+        unsupported=unsupported,
+        **settings,
+    )
+
+
+def _settings(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the checked settings of the model, by the names of `ChatRequest`'s fields."""
+    tools = _tools(options.get("tools"))
+    stop = options.get("stop")
+    stops = (stop,) if isinstance(stop, str) else tuple(stop or ())
+    if not all(isinstance(text, str) for text in stops):
+        raise InvalidRequestError(f"stop is a string or a list of strings, not {stop!r}", parameter="stop")
     effort = options.get("reasoning_effort")
     if effort is not None and effort not in EFFORTS:
         raise InvalidRequestError(
             f"reasoning_effort is one of {', '.join(EFFORTS)}, not {effort!r}", parameter="reasoning_effort"
         )
-    _positive_int("max_tokens", max_tokens)
-    _positive_int("reasoning_budget_tokens", options.get("reasoning_budget_tokens"), at_least=0)
-    return ChatRequest(
-        parse_messages(messages),
-        temperature=_in_range("temperature", temperature, 0, 2),
-        max_tokens=max_tokens,
-        top_p=_in_range("top_p", options.get("top_p"), 0, 1),
+    for name, least in (("seed", None), ("top_logprobs", 0), ("reasoning_budget_tokens", 0)):
+        _whole(name, options.get(name), at_least=least)
+    return {
+        "top_p": _in_range("top_p", options.get("top_p"), 0, 1),
         # An empty list, which LangChain's own tests pass, asks for nothing.
-        stop=((stop,) if isinstance(stop, str) else tuple(stop)) if stop else None,
-        seed=options.get("seed"),
-        presence_penalty=_in_range("presence_penalty", options.get("presence_penalty"), -2, 2),
-        frequency_penalty=_in_range("frequency_penalty", options.get("frequency_penalty"), -2, 2),
-        logprobs=options.get("logprobs"),
-        top_logprobs=options.get("top_logprobs"),
-        tools=tools,
-        tool_choice=_tool_choice(options.get("tool_choice"), tools),
-        parallel_tool_calls=options.get("parallel_tool_calls"),
-        response_format=_response_format(options.get("response_format")),
-        reasoning_effort=effort,
-        reasoning_budget_tokens=options.get("reasoning_budget_tokens"),
-        extra_body=options.get("extra_body"),
-        routing=routing,
-        unsupported=unsupported,
-    )
+        "stop": stops or None,
+        "seed": options.get("seed"),
+        "presence_penalty": _in_range("presence_penalty", options.get("presence_penalty"), -2, 2),
+        "frequency_penalty": _in_range("frequency_penalty", options.get("frequency_penalty"), -2, 2),
+        "logprobs": options.get("logprobs"),
+        "top_logprobs": options.get("top_logprobs"),
+        "tools": tools,
+        "tool_choice": _tool_choice(options.get("tool_choice"), tools),
+        "parallel_tool_calls": options.get("parallel_tool_calls"),
+        "response_format": _response_format(options.get("response_format")),
+        "reasoning_effort": effort,
+        "reasoning_budget_tokens": options.get("reasoning_budget_tokens"),
+        "extra_body": options.get("extra_body"),
+    }
 
 
 def build_routing(
@@ -248,9 +264,12 @@ def _in_range(name: str, value: object, low: float, high: float, *, required: bo
     return value
 
 
-def _positive_int(name: str, value: object, *, at_least: int = 1) -> None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < at_least):
-        raise InvalidRequestError(f"{name} is a whole number of at least {at_least}, not {value!r}", parameter=name)
+def _whole(name: str, value: object, *, at_least: int | None) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or (at_least is not None and value < at_least):
+        bound = "" if at_least is None else f" of at least {at_least}"
+        raise InvalidRequestError(f"{name} is a whole number{bound}, not {value!r}", parameter=name)
 
 
 def _tools(tools: Sequence[Mapping[str, Any]] | None) -> tuple[Mapping[str, Any], ...] | None:

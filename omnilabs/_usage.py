@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar, Literal, TypeAlias
 
 from omnilabs._models import Price
-from omnilabs._record import Record
+from omnilabs._record import Record, evolve
 
 __all__ = ["CostSource", "Usage", "cost_usd", "priced"]
 
@@ -142,4 +142,4 @@ def priced(usage: Usage, price: Price | None) -> Usage:
     if cost is None:
         return usage
     source: CostSource = "estimated" if usage.is_estimated else "catalogue"
-    return replace(usage, cost_usd=cost, cost_source=source, price_date=price.date)
+    return evolve(usage, cost_usd=cost, cost_source=source, price_date=price.date)

@@ -16,6 +16,7 @@ from omnilabs._models import Ability, Capabilities, ModelInfo, Price, Speed
 from omnilabs._request import ChatOptions, ToolChoice
 from omnilabs._response import Attempt, ChatChunk, ChatResponse, ToolCallDelta
 from omnilabs._spend import ModelSpend, Spend
+from omnilabs._tokens import estimate_tokens
 from omnilabs._usage import CostSource, Usage, cost_usd
 
 __all__ = [
@@ -47,4 +48,5 @@ __all__ = [
     "Usage",
     "Weights",
     "cost_usd",
+    "estimate_tokens",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Literal, Self, TypeAlias, Unpack, overload
+from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar, Unpack, overload
 
 from omnilabs._config import Mode, ProviderConfig, veil_key, veil_keys
 from omnilabs._core import ClientCore, ClientOptions, Plan
@@ -24,21 +24,11 @@ from omnilabs.router import Router
 __all__ = ["AsyncOmniClient", "OmniClient"]
 
 Messages: TypeAlias = Sequence[ChatMessage | Mapping[str, Any]]
+T = TypeVar("T", Transport, AsyncTransport)
 
 
-class OmniClient:
-    """One interface to all models; blocking. `AsyncOmniClient` is the same for asyncio.
-
-    ```python
-    from omnilabs import OmniClient
-
-    with OmniClient() as client:
-        answer = client.chat([{"role": "user", "content": "Tell me a joke."}], "gpt-4o-mini")
-        print(answer["content"], answer.usage.total_cost)
-    ```
-
-    Constructing it opens nothing. It is thread-safe; close it, or use it in a `with` block.
-    """
+class _Client(Generic[T]):
+    """What both clients are before they send anything; T is the kind of transport."""
 
     def __init__(
         self,
@@ -49,7 +39,7 @@ class OmniClient:
         providers: Mapping[str, ProviderConfig] | None = None,
         models: Sequence[ModelInfo] | None = None,
         router: Router | None = None,
-        transport: Transport | None = None,
+        transport: T | None = None,
         **options: Unpack[ClientOptions],
     ) -> None:
         """Decide whom to ask; nothing is opened.
@@ -81,7 +71,7 @@ class OmniClient:
             router=router,
             options=options,
         )
-        self._transport = transport or self._core.transport()
+        self._transport: T = transport or self._new_transport()
 
     @property
     def mode(self) -> Mode:
@@ -97,6 +87,30 @@ class OmniClient:
     def spend(self) -> Spend:
         """What this client has spent so far: US dollars and tokens, by model."""
         return self._core.ledger.spend()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(mode={self.mode!r})"
+
+    def _new_transport(self) -> T:
+        raise NotImplementedError
+
+
+class OmniClient(_Client[Transport]):
+    """One interface to all models; blocking. `AsyncOmniClient` is the same for asyncio.
+
+    ```python
+    from omnilabs import OmniClient
+
+    with OmniClient() as client:
+        answer = client.chat([{"role": "user", "content": "Tell me a joke."}], "gpt-4o-mini")
+        print(answer["content"], answer.usage.total_cost)
+    ```
+
+    Constructing it opens nothing. It is thread-safe; close it, or use it in a `with` block.
+    """
+
+    def _new_transport(self) -> Transport:
+        return self._core.transport()
 
     @overload
     def chat(
@@ -329,16 +343,13 @@ class OmniClient:
     ) -> None:
         self.close()
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(mode={self.mode!r})"
-
     def _answer(self, plan: Plan, stream: bool) -> ChatResponse | ChatStream:
         if stream:
             return ChatStream(drive(stream_flow(plan.call, plan.request), self._transport))
         return drive(chat_flow(plan.call, plan.request), self._transport)
 
 
-class AsyncOmniClient:
+class AsyncOmniClient(_Client[AsyncTransport]):
     """`OmniClient` for asyncio: the same methods and arguments, awaited.
 
     ```python
@@ -353,47 +364,8 @@ class AsyncOmniClient:
     One object serves any number of event loops, one after the other or in several threads.
     """
 
-    def __init__(
-        self,
-        api_key: str | None = None,
-        base_url: str | None = None,
-        *,
-        mode: Mode | None = None,
-        providers: Mapping[str, ProviderConfig] | None = None,
-        models: Sequence[ModelInfo] | None = None,
-        router: Router | None = None,
-        transport: AsyncTransport | None = None,
-        **options: Unpack[ClientOptions],
-    ) -> None:
-        """Decide whom to ask; see `OmniClient`."""
-        # From here on a traceback that shows locals shows no key.
-        key, api_key, providers = veil_key(api_key), None, veil_keys(providers)
-        self._core = ClientCore(
-            Veiled(os.environ),
-            api_key=key,
-            base_url=base_url,
-            mode=mode,
-            providers=providers,
-            models=models,
-            router=router,
-            options=options,
-        )
-        self._transport = transport or self._core.async_transport()
-
-    @property
-    def mode(self) -> Mode:
-        """hosted, embedded or sandbox."""
-        return self._core.config.mode
-
-    @property
-    def router(self) -> Router:
-        """What chooses the models of `smart_select` in embedded and sandbox mode."""
-        return self._core.router
-
-    @property
-    def spend(self) -> Spend:
-        """What this client has spent so far: US dollars and tokens, by model."""
-        return self._core.ledger.spend()
+    def _new_transport(self) -> AsyncTransport:
+        return self._core.async_transport()
 
     @overload
     async def chat(
@@ -567,9 +539,6 @@ class AsyncOmniClient:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.aclose()
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(mode={self.mode!r})"
 
     async def _answer(self, plan: Plan, stream: bool) -> ChatResponse | AsyncChatStream:
         if stream:

@@ -65,7 +65,8 @@ def evolve(record: R, **changes: Any) -> R:
     """
     cls = type(record)
     copy = object.__new__(cls)
-    for name in cls.__match_args__:
+    names: tuple[str, ...] = cls.__match_args__
+    for name in names:
         object.__setattr__(copy, name, changes[name] if name in changes else getattr(record, name))
     return copy
 

@@ -9,12 +9,40 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from langchain_omni._structured import OmniRefusalError
+    from langchain_omni.callbacks import ModelCost, OmniCostCallbackHandler, get_omni_cost_callback
     from langchain_omni.chat_models import ChatOmni
+    from langchain_omni.decisions import OmniDecisionModel
     from langchain_omni.llms import OmniLLM
+    from langchain_omni.middleware import OmniRouterMiddleware
+    from langchain_omni.provider import register_provider
+    from langchain_omni.selector import OmniSelector
 
-__all__ = ["ChatOmni", "OmniLLM"]
+__all__ = [
+    "ChatOmni",
+    "ModelCost",
+    "OmniCostCallbackHandler",
+    "OmniDecisionModel",
+    "OmniLLM",
+    "OmniRefusalError",
+    "OmniRouterMiddleware",
+    "OmniSelector",
+    "get_omni_cost_callback",
+    "register_provider",
+]
 
-_HOME = {"ChatOmni": "chat_models", "OmniLLM": "llms"}
+_HOME = {
+    "ChatOmni": "chat_models",
+    "ModelCost": "callbacks",
+    "OmniCostCallbackHandler": "callbacks",
+    "OmniDecisionModel": "decisions",
+    "OmniLLM": "llms",
+    "OmniRefusalError": "_structured",
+    "OmniRouterMiddleware": "middleware",
+    "OmniSelector": "selector",
+    "get_omni_cost_callback": "callbacks",
+    "register_provider": "provider",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
+from langchain_core.messages import BaseMessage
+from langchain_core.messages.utils import count_tokens_approximately
 from pydantic import Field, model_validator
 
 from langchain_omni._routing import AUTO, Plan, Sticky
 from langchain_omni._settings import ROUTING, OmniSettings
+from langchain_omni._tools import bound_tools
 from omnilabs import AsyncChatStream, ChatResponse, ChatStream, __version__
+from omnilabs.types import estimate_tokens
 
 __all__ = ["OmniModel"]
 
@@ -81,6 +87,10 @@ class OmniModel(OmniSettings):
 
     @property
     def _identifying_params(self) -> Mapping[str, Any]:
+        return self._identity
+
+    @cached_property
+    def _identity(self) -> dict[str, Any]:
         """Every setting that can change an answer, for caches and traces; no keys."""
         names = ("model", "sticky", "mode", "base_url", "unsupported", *ROUTING, *_CALL_SETTINGS)
         params = {name: value for name in names if (value := self._given(name)) is not None}
@@ -88,7 +98,8 @@ class OmniModel(OmniSettings):
             params["providers"] = {name: given.get("base_url") for name, given in sorted(self.providers.items())}
         return params
 
-    def _call_settings(self) -> dict[str, Any]:
+    @cached_property
+    def _call_defaults(self) -> dict[str, Any]:
         settings = {name: value for name in _CALL_SETTINGS if (value := getattr(self, name)) is not None}
         return {**settings, **self._routing(), "model": self.model, "verbose": getattr(self, "verbose", False)}
 
@@ -108,6 +119,23 @@ class OmniModel(OmniSettings):
         stream: AsyncChatStream = await getattr(self._asyncio_client(), plan.method)(**plan.arguments, stream=True)
         return stream
 
+    def get_num_tokens(self, text: str) -> int:
+        """Return about how many tokens a text has: an estimate made here, since vocabularies differ by model."""
+        count: Callable[[str], list[int]] | None = getattr(self, "custom_get_token_ids", None)
+        return estimate_tokens(text) if count is None else len(count(text))
+
+    def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Any] | None = None) -> int:
+        """Return about how many tokens messages, and tools if given, have as a prompt."""
+        schemas = json.dumps(bound_tools(tools, None), ensure_ascii=False) if tools else ""
+        return count_tokens_approximately(messages) + self.get_num_tokens(schemas)
+
+    def get_token_ids(self, text: str) -> list[int]:
+        """Refuse: every model has a vocabulary of its own. `custom_get_token_ids` sets one."""
+        count: Callable[[str], list[int]] | None = getattr(self, "custom_get_token_ids", None)
+        if count is None:
+            raise NotImplementedError("token ids differ by model: pass custom_get_token_ids=, or use get_num_tokens()")
+        return count(text)
+
     def close(self) -> None:
         """Close the connections of the model's own client; a later call opens new ones."""
         self._clients.close()
@@ -115,15 +143,3 @@ class OmniModel(OmniSettings):
     async def aclose(self) -> None:
         """Close the connections of the running event loop, and the blocking ones."""
         await self._clients.aclose()
-
-    # What was computed from the fields must not outlive a change of them: it is part of every cache key.
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, value)
-        vars(self).pop("_serialized", None)
-
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """Return a copy; it shares the connections unless the update changes whom to ask."""
-        copied = super().model_copy(update=update, deep=deep)
-        vars(copied).pop("_serialized", None)
-        return copied

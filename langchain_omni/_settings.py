@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, field_validator, model_validator
@@ -33,6 +34,8 @@ _CLIENT_SETTINGS = (
     "max_cost_usd",
     "unsupported",
 )
+_WORKED_OUT = ("_serialized", "_client_settings", "_call_defaults", "_identity")
+"""Cached properties, LangChain's own `_serialized` among them."""
 _KEY_SUFFIX = "_api_key"
 ROUTING = ("k", "model_names", "rel_cost", "rel_latency", "rel_accuracy")
 
@@ -166,9 +169,30 @@ class OmniSettings(BaseModel):
             raise ConfigurationError(f"a {kind} call needs {field}=: only the other kind of client was passed")
 
     def _own_clients(self) -> Clients:
-        settings = {name: value for name in _CLIENT_SETTINGS if (value := self._given(name)) is not None}
-        self._clients = self._clients.for_settings(settings)
-        return self._clients
+        clients = self._clients.for_settings(self._client_settings)
+        if clients is not self._clients:
+            self._clients = clients
+        return clients
+
+    @cached_property
+    def _client_settings(self) -> dict[str, Any]:
+        return {name: value for name in _CLIENT_SETTINGS if (value := self._given(name)) is not None}
+
+    # What was worked out from the fields must not outlive a change of them: it is part of every cache key.
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        self._forget()
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy; it shares the connections unless the update changes whom to ask."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied._forget()
+        return copied
+
+    def _forget(self) -> None:
+        for name in _WORKED_OUT:
+            vars(self).pop(name, None)
 
     def _given(self, name: str) -> Any:
         """Return a setting of the client as it was passed; what came from the environment is left to the client."""

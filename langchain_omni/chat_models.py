@@ -24,6 +24,7 @@ from langchain_omni._tools import Schema, ToolLike, bound_tools, chosen_tool, js
 from omnilabs import AsyncChatStream, ChatChunk, ChatResponse, ChatStream
 from omnilabs.errors import InvalidRequestError
 from omnilabs.router import Router
+from omnilabs.types import Decision
 
 __all__ = ["ChatOmni"]
 
@@ -99,7 +100,34 @@ class ChatOmni(OmniModel, BaseChatModel):
     def _plan(self, messages: Sequence[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]) -> Plan:
         if stop is not None:
             kwargs = {**kwargs, "stop": stop}
-        return plan_call(to_omni_messages(messages), messages, self._call_settings(), kwargs, self.sticky)
+        return plan_call(to_omni_messages(messages), messages, self._call_defaults, kwargs, self.sticky)
+
+    # ---- the decision alone
+
+    def select(self, input: LanguageModelInput, **kwargs: Any) -> Decision:
+        """Return the decision `model="auto"` would take for this input; nothing is sent and nothing spent.
+
+        Args:
+            input: Text, messages or a prompt.
+            **kwargs: Settings of the call, which decide who can answer: `tools`, `response_format`, `rel_cost`, ...
+
+        Raises:
+            ConfigurationError: In hosted mode: the service decides only together with an answer.
+            NoEligibleModelError: No model can answer; `.rejected` holds each one's reason.
+        """
+        with langchain_errors():
+            return self._blocking_client().select(**self._selection(input, kwargs))
+
+    async def aselect(self, input: LanguageModelInput, **kwargs: Any) -> Decision:
+        """Return the decision, as `select` does."""
+        with langchain_errors():
+            return await self._asyncio_client().select(**self._selection(input, kwargs))
+
+    def _selection(self, input: LanguageModelInput, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        tools = bound_tools(given["tools"], None) if given.get("tools") else None
+        settings = {**self._call_defaults, **given, "model": AUTO, "tools": tools}
+        messages = self._convert_input(input).to_messages()
+        return plan_call(to_omni_messages(messages), messages, {}, settings, "off").arguments
 
     # ---- binding
 
@@ -181,17 +209,28 @@ class ChatOmni(OmniModel, BaseChatModel):
     # ---- what LangChain asks of a model
 
     def _resolve_model_profile(self) -> ModelProfile | None:
-        ready = self.client or self.async_client
-        router = self.router or (ready.router if ready else Router(self.models))
-        if self.model != AUTO or self.model_names:
-            names = [self.model] if self.model != AUTO else self.model_names or []
-            found = [router.find(name) for name in names]
-            return None if None in found else profile_of([model for model in found if model is not None])
+        if self.model != AUTO:
+            return self._profile_of([self.model])
+        if self.model_names:
+            return self._profile_of(self.model_names)
         if self.client is not None:
             return candidates_profile(self.client)
         if self.models is not None or self.router is not None:
-            return profile_of([model.to_dict() for model in router.catalog.models if not model.retired])
+            return profile_of([model for model in self._known_models().catalog.models if not model.retired])
         return configured_profile(self.mode, frozenset(self.providers or ()), variables_that_configure())
+
+    def _profile_of(self, names: Sequence[str]) -> ModelProfile | None:
+        found = [self._known_models().find(name) for name in names]
+        return None if None in found else profile_of([model for model in found if model is not None])
+
+    def _id_of(self, name: str) -> str:
+        """Return the catalogue's id of a model, or the name itself where the catalogue does not know it."""
+        model = self._known_models().find(name)
+        return name if model is None else model.id
+
+    def _known_models(self) -> Router:
+        ready = self.client or self.async_client
+        return self.router or (ready.router if ready else Router(self.models))
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = super()._get_ls_params(stop=stop, **kwargs)

@@ -88,7 +88,7 @@ class OmniLLM(OmniModel, BaseLLM):
         if stop is not None:
             kwargs = {**kwargs, "stop": stop}
         messages = [{"role": "user", "content": prompt}]
-        return plan_call(messages, [HumanMessage(prompt)], self._call_settings(), kwargs, self.sticky)
+        return plan_call(messages, [HumanMessage(prompt)], self._call_defaults, kwargs, self.sticky)
 
 
 def _chunk(chunk: ChatChunk, response: ChatResponse | None, choice: Choice) -> GenerationChunk:

@@ -36,7 +36,7 @@ class _OpenCall:
         self.fallback_id = f"call_{index}"
 
     def close(self) -> ToolCall:
-        return ToolCall(self.id or self.fallback_id, self.name, "".join(self.pieces), self.opaque)
+        return ToolCall(self.id or self.fallback_id, self.name, "".join(self.pieces) or "{}", self.opaque)
 
 
 class Accumulator:

@@ -155,7 +155,7 @@ class ToolCall(Record):
     Attributes:
         id: The call's id, which the tool's result names as `tool_call_id`.
         name: The tool's name.
-        arguments_json: The arguments exactly as the model wrote them: JSON text, possibly empty or broken.
+        arguments_json: The arguments exactly as the model wrote them: JSON text, possibly broken; none at all are `{}`.
     """
 
     id: str

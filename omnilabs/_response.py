@@ -102,11 +102,11 @@ class ChatResponse(Record):
         decision: The router's decision, when it chose the model.
         attempts: Every attempt that failed before this one succeeded.
         dropped_params: Settings that were left out because this model cannot take them.
-        structured_by: How a JSON schema was asked for: by the provider's own means, or by a forced tool.
+        structured_by: How a `response_format` was asked for: by the provider's own means, or by a forced tool.
         parts: Text and reasoning in the order they came, with what the provider must get back.
         annotations: Citations, as the provider gave them.
         logprobs: Log-probabilities per token, as OpenAI's wire has them.
-        refusal: Why the model will not answer, where it says so apart; `content` then holds it too.
+        refusal: Why the model will not answer, where it says so apart; `content` holds it too if it holds nothing else.
         warnings: What a careful reader should know, such as a body that was not valid UTF-8.
         latency_s: Seconds from sending to the whole answer.
         ttft_s: Seconds from sending to the first piece of a streamed answer.

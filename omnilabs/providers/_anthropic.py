@@ -5,14 +5,11 @@ Sources: https://platform.claude.com/docs/en/api/errors and the types of the `an
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from omnilabs._accumulate import Accumulator
 from omnilabs._http import HttpRequest, HttpResponse
-from omnilabs._record import plain
 from omnilabs._request import ChatRequest
 from omnilabs._response import ChatResponse
 from omnilabs._secret import Secret
@@ -30,7 +27,7 @@ from omnilabs.providers._anthropic_settings import (
     put_settings,
 )
 from omnilabs.providers._anthropic_stream import AnthropicDecoder
-from omnilabs.providers._base import Built, Target
+from omnilabs.providers._base import Built, Target, encode_json, merge
 
 __all__ = ["WIRE", "AnthropicWire"]
 
@@ -95,8 +92,8 @@ class AnthropicWire:
         if stream:
             body["stream"] = True
         structured_by, answer_tool = put_settings(draft)
-        body |= request.extra_body or {}
-        http = HttpRequest("POST", _url(target), _headers(target), _encode(body))
+        merge(body, request.extra_body or {})
+        http = HttpRequest("POST", _url(target), _headers(target), encode_json(body))
         return Built(http, tuple(sorted(draft.dropped)), structured_by, answer_tool)
 
     def parse(self, reply: HttpResponse, built: Built, target: Target) -> ChatResponse:
@@ -171,11 +168,6 @@ def _headers(target: Target) -> dict[str, str | Secret]:
     if target.endpoint.api_key is not None:
         fields["x-api-key"] = target.endpoint.api_key
     return fields | dict(target.endpoint.headers)
-
-
-def _encode(body: Mapping[str, Any]) -> bytes:
-    # Half a surrogate pair, which UTF-8 cannot hold, becomes the escape that JSON has for it.
-    return json.dumps(plain(body), ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
 
 
 def _error_body(reply: HttpResponse) -> object:

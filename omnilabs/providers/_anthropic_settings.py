@@ -8,16 +8,14 @@ https://platform.claude.com/docs/en/build-with-claude/effort and the types of th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from omnilabs._request import ChatRequest
-from omnilabs.errors import UnsupportedParameterError
 from omnilabs.providers._anthropic_schema import native_schema
-from omnilabs.providers._anthropic_stream import VALUE_KEY
-from omnilabs.providers._base import Target, is_documented_default
+from omnilabs.providers._base import Target, is_documented_default, refuse
+from omnilabs.providers._structured import answer_function
 
 __all__ = ["ADAPTIVE", "BUDGETED", "DECLARED", "FOLDED", "UNFORCED", "UNSAMPLED", "Draft", "put_settings"]
 
@@ -69,15 +67,7 @@ class Draft:
         Raises:
             UnsupportedParameterError: The caller did not allow that.
         """
-        if self.request.unsupported == "error":
-            raise UnsupportedParameterError(
-                f"{self.target.model.id!r} at {self.target.provider} does not take this {name}: {why}; "
-                'change it, leave it out, or pass unsupported="drop"',
-                parameters=(name,),
-                provider=self.target.provider,
-                model=self.target.model.id,
-            )
-        self.dropped.add(name)
+        refuse(self.request, self.target, name, why, self.dropped)
 
 
 Structured: TypeAlias = Literal["native", "tool"]
@@ -302,23 +292,6 @@ def _structure(draft: Draft, choice: Mapping[str, Any] | None, unforced: str | N
         way_out = " (a JSON schema would be taken)" if can_schema else ""
         draft.refuse("response_format", f"the answer would have to be a forced tool's input, and {unforced}{way_out}")
         return _Structure()
-    return _Structure("tool", _answer_tool(draft.request, described, schema))
-
-
-def _answer_tool(
-    request: ChatRequest, described: Mapping[str, Any], schema: Mapping[str, Any] | None
-) -> Mapping[str, Any]:
-    """Return the tool whose input is the answer. A tool's input is an object; any other answer goes inside one."""
-    name = "give_answer"
-    if schema is None:
-        schema = {"type": "object"}
-    elif schema.get("type") != "object":
-        name = f"give_answer_{VALUE_KEY}"
-        inner = {key: value for key, value in schema.items() if key not in ("$defs", "definitions")}
-        shared = {key: schema[key] for key in ("$defs", "definitions") if key in schema}
-        schema = {"type": "object", "properties": {VALUE_KEY: inner}, "required": [VALUE_KEY], **shared}
-    taken = {tool["function"]["name"] for tool in request.tools or ()}
-    while name in taken:
-        name += "_"
-    about = described.get("description") or re.sub(r"\W+", " ", str(described.get("name") or "answer"))
-    return {"name": name, "description": f"Give the final answer in this form: {about}", "input_schema": schema}
+    function = answer_function(draft.request)
+    tool = {"name": function["name"], "description": function["description"], "input_schema": function["parameters"]}
+    return _Structure("tool", tool)

@@ -19,13 +19,11 @@ from omnilabs.errors import ResponseFormatError
 from omnilabs.providers._anthropic_errors import fault_error, fault_of
 from omnilabs.providers._anthropic_messages import THOUGHTS_BEFORE
 from omnilabs.providers._base import Target
+from omnilabs.providers._structured import holds_value, unwrapped
 
-__all__ = ["VALUE_KEY", "AnthropicDecoder", "answer_holds_value", "read_usage"]
+__all__ = ["AnthropicDecoder", "read_usage"]
 
 Fields = Mapping[str, Any]
-
-VALUE_KEY = "value"
-"""Where a forced tool's input holds an answer that is not an object."""
 
 _NOTHING: Fields = {}
 _FINISH: Mapping[str, str] = {
@@ -36,11 +34,6 @@ _FINISH: Mapping[str, str] = {
     "tool_use": "tool_calls",
     "refusal": "content_filter",
 }
-
-
-def answer_holds_value(answer_tool: str) -> bool:
-    """Whether the forced tool of this name wraps its answer in an object under `VALUE_KEY`."""
-    return answer_tool.rstrip("_").endswith(VALUE_KEY)
 
 
 class _Block:
@@ -81,6 +74,7 @@ class AnthropicDecoder:
         self._unplaced: list[int] = []
         self._thoughts = 0
         self._has_answered = False
+        self._has_text = False
         self._readers: Mapping[object, Callable[[Fields], Iterable[ChatChunk]]] = {
             "message_start": self._start,
             "content_block_start": self._start_block,
@@ -186,8 +180,8 @@ class AnthropicDecoder:
         block = self._blocks.pop(_index(event), None)
         if block is None or block.kind == "text":
             return ()
-        if block.is_answer and self._answer_tool is not None and answer_holds_value(self._answer_tool):
-            return (self._chunk(content=_unwrapped(block.input_json())),)
+        if block.is_answer and self._answer_tool is not None and holds_value(self._answer_tool):
+            return (self._chunk(content=unwrapped(block.input_json())),)
         if block.is_answer or block.call is not None:
             return () if any(block.pieces) else self._show_arguments(block, block.input_json())
         if block.pieces:
@@ -213,10 +207,12 @@ class AnthropicDecoder:
         if self._has_answered and finish == "tool_calls" and not self._calls:
             finish = "stop"
         explanation = _fields(delta, "stop_details").get("explanation")
+        refusal = explanation if isinstance(explanation, str) and explanation else None
         yield self._chunk(
+            content=refusal if refusal and not self._has_text else "",
             finish_reason=finish,
             usage=read_usage(self._usage) if self._usage else None,
-            refusal=explanation if isinstance(explanation, str) and explanation else None,
+            refusal=refusal,
         )
 
     def _stop(self, _event: Fields) -> Iterable[ChatChunk]:
@@ -225,6 +221,7 @@ class AnthropicDecoder:
             yield from self._stop_block({"index": index})
 
     def _show_text(self, text: str, citations: Iterable[object] = ()) -> Iterable[ChatChunk]:
+        self._has_text |= bool(text)
         cited = tuple(dict(citation) for citation in citations if isinstance(citation, Mapping))
         return (self._chunk(content=text, annotations=cited),) if text or cited else ()
 
@@ -239,7 +236,7 @@ class AnthropicDecoder:
             return ()
         if block.call is not None:
             return (self._chunk(tool_calls=(ToolCallDelta(block.call, arguments_json=piece),)),)
-        if block.is_answer and self._answer_tool is not None and not answer_holds_value(self._answer_tool):
+        if block.is_answer and self._answer_tool is not None and not holds_value(self._answer_tool):
             return (self._chunk(content=piece),)
         return ()
 
@@ -276,14 +273,6 @@ def _parsed(text: str) -> object:
         return json.loads(text)
     except ValueError:
         return {}
-
-
-def _unwrapped(text: str) -> str:
-    """Return the answer out of a forced tool's input; what was cut off or misshapen is shown as it came."""
-    value = _parsed(text)
-    if isinstance(value, dict) and value.keys() == {VALUE_KEY}:
-        return json.dumps(value[VALUE_KEY], ensure_ascii=False)
-    return text
 
 
 def read_usage(usage: Fields) -> Usage:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from omnilabs._http import HttpRequest, HttpResponse
 from omnilabs._models import ModelInfo
+from omnilabs._record import plain
 from omnilabs._request import ChatRequest
 from omnilabs._response import ChatChunk, ChatResponse
 from omnilabs._secret import Secret
@@ -39,14 +42,15 @@ class ProviderSpec:
         checked: The date it was read.
         needs_key: Whether it refuses to work without a key.
         renamed: Our setting's name -> its name on this provider's wire, where it differs from the wire's own.
-        unsupported: Settings this provider does not take although its wire has them.
+        unsupported: Settings this provider does not take although its wire has them; "name" is a message's name.
         ends_without_mark: It may end a stream with neither a finish reason nor `[DONE]`.
         stream_usage: It takes `stream_options.include_usage`; False where it always or never sends usage.
         caches_on_mark: It honours `cache_control` marks on content parts.
         native_schema: It takes `response_format` of type json_schema; False asks by a forced tool.
         replays_reasoning: The message field in which it wants its own reasoning back, or None where it wants none.
         images_path: Its OpenAI-shaped images route, or None.
-        reports_cost: Its usage tells the cost in USD as `cost`.
+        reports_cost: Asked with `usage.include`, its usage tells the cost in USD as `cost`.
+        call_id_length: How many letters and digits its tool calls' ids must have; None takes any id.
     """
 
     name: str
@@ -66,6 +70,7 @@ class ProviderSpec:
     replays_reasoning: str | None = None
     images_path: str | None = None
     reports_cost: bool = False
+    call_id_length: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +212,67 @@ def is_documented_default(request: ChatRequest, name: str) -> bool:
 
     return isinstance(getattr(request, name), DocumentedDefault)
 
+
+# ---- what the wires share
+
+
+def refuse(request: ChatRequest, target: Target, name: str, why: str, dropped: set[str]) -> None:
+    """Report a setting that this model takes, but not so, as left out.
+
+    Raises:
+        UnsupportedParameterError: The caller did not allow that.
+    """
+    if request.unsupported == "error":
+        raise UnsupportedParameterError(
+            f"{target.model.id!r} at {target.provider} does not take this {name}: {why}; "
+            'change it, leave it out, or pass unsupported="drop"',
+            parameters=(name,),
+            provider=target.provider,
+            model=target.model.id,
+        )
+    dropped.add(name)
+
+
+def merge(body: dict[str, Any], extra: Mapping[str, Any]) -> None:
+    """Put the caller's `extra_body` in: objects join ours, lists are appended to ours, anything else replaces it."""
+    for name, value in extra.items():
+        ours = body.get(name)
+        if isinstance(ours, Mapping) and isinstance(value, Mapping):
+            body[name] = joined = dict(ours)
+            merge(joined, value)
+        else:
+            body[name] = [*ours, *value] if isinstance(ours, list) and isinstance(value, list | tuple) else value
+
+
+def encode_json(body: Mapping[str, Any]) -> bytes:
+    """Return a body as JSON.
+
+    Half a surrogate pair, which UTF-8 cannot hold, becomes the escape that JSON has for it.
+
+    Raises:
+        TypeError: The caller's own fields hold something that has no JSON form.
+    """
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), default=_as_json)
+    return text.encode("utf-8", "backslashreplace")
+
+
+def _as_json(value: object) -> object:
+    made = plain(value)
+    if made is value:
+        raise TypeError(f"{type(value).__name__} has no JSON form: {value!r}")
+    return made
+
+
+def made_call_id(built: Built, index: int) -> str:
+    """Return an id for a tool call that came without one.
+
+    It is the same streamed or not and at every retry, and different in every turn of a conversation, as the request it
+    answers is: other providers, who may be asked next, refuse an id that occurs twice.
+    """
+    return f"call_{hashlib.blake2s(built.http.body, digest_size=8).hexdigest()}_{index}"
+
+
+# ---- errors
 
 _QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "quota_exceeded", "insufficient_balance"})
 _CONTEXT_CODES = frozenset({"context_length_exceeded", "string_above_max_length", "prompt_too_long"})

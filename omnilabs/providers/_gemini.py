@@ -8,8 +8,7 @@ Source: the types of the `google-genai` package 3.4 and https://ai.google.dev/ap
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 from urllib.parse import quote
@@ -22,11 +21,12 @@ from omnilabs._response import ChatResponse
 from omnilabs._secret import Secret
 from omnilabs._usage import Usage
 from omnilabs.errors import OmniError, ResponseFormatError
-from omnilabs.providers._base import Built, Target
+from omnilabs.providers._base import Built, Target, encode_json, merge, refuse
 from omnilabs.providers._gemini_errors import describe_error, typed_error
 from omnilabs.providers._gemini_messages import encode_messages, takes_levels
 from omnilabs.providers._gemini_schema import declare, portable
 from omnilabs.providers._gemini_stream import GeminiDecoder
+from omnilabs.providers._structured import answer_function, why_no_forced_answer
 
 __all__ = ["WIRE", "GeminiWire"]
 
@@ -59,7 +59,7 @@ class GeminiWire:
         dropped: set[str] = set()
         body = encode_messages(request.messages, target, dropped)
         structured_by, answer_tool = _put_settings(body, request, target, dropped)
-        _merge(body, plain(request.extra_body or {}))
+        merge(body, request.extra_body or {})
         method = "streamGenerateContent?alt=sse" if stream else "generateContent"
         headers: dict[str, str | Secret] = {"content-type": "application/json", **target.endpoint.headers}
         if target.endpoint.api_key is not None:
@@ -68,7 +68,7 @@ class GeminiWire:
             "POST",
             f"{target.endpoint.base_url.rstrip('/')}/{_model_path(target.model.name)}:{method}",
             headers,
-            json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(),
+            encode_json(body),
         )
         return Built(http, tuple(sorted(dropped)), structured_by, answer_tool)
 
@@ -136,16 +136,6 @@ def _model_path(name: str) -> str:
     return f"models/{quote(name, safe='')}"
 
 
-def _merge(body: dict[str, Any], extra: Mapping[str, Any]) -> None:
-    """Put the caller's own fields in: objects join ours, lists are appended to ours, anything else replaces it."""
-    for name, value in extra.items():
-        ours = body.get(name)
-        if isinstance(ours, dict) and isinstance(value, Mapping):
-            _merge(ours, value)
-        else:
-            body[name] = [*ours, *value] if isinstance(ours, list) and isinstance(value, list) else value
-
-
 # ---- settings
 
 _LEVELS: Mapping[str, str] = {
@@ -183,27 +173,49 @@ def _put_settings(
     thinking = _thinking(request, target, dropped)
     if thinking:
         config["thinkingConfig"] = thinking
-    structured_by: Literal["native", "tool"] | None = None
-    answer: Mapping[str, Any] | None = None
-    wanted = request.response_format
-    if wanted is not None and wanted["type"] == "json_schema":
-        structured_by = "native" if _has_native_schema(request, target) else "tool"
-        if structured_by == "tool":
-            answer = _answer_function(wanted["json_schema"], request.tools or ())
-    if wanted is not None and answer is None:
+    structured_by = _structured_by(request, target, dropped)
+    answer = answer_function(request) if structured_by == "tool" else None
+    if structured_by == "native":
         config["responseMimeType"] = "application/json"
-        if structured_by == "native":
-            config["responseJsonSchema"] = portable(wanted["json_schema"]["schema"])
+        wanted: Mapping[str, Any] = (request.response_format or {}).get("json_schema") or {}
+        if wanted:
+            config["responseJsonSchema"] = portable(wanted["schema"])
     if config:
         body["generationConfig"] = plain(config)
     _put_tools(body, request, answer, dropped)
     return structured_by, None if answer is None else answer["name"]
 
 
-def _thinking(request: ChatRequest, target: Target, dropped: set[str]) -> dict[str, Any]:
-    """Return `thinkingConfig`. Gemini takes a level or a budget: of both, what the generation was made for is sent.
+def _structured_by(request: ChatRequest, target: Target, dropped: set[str]) -> Literal["native", "tool"] | None:
+    """Return how the form of the answer is asked for.
 
-    Thoughts are asked for whenever reasoning is.
+    Before Gemini 3 JSON is an error beside tools ("Function calling with a response mime type: 'application/json' is
+    unsupported", https://github.com/googleapis/python-genai/issues/867).
+
+    Raises:
+        UnsupportedParameterError: It would have to be a forced function's arguments, and none can be forced.
+    """
+    wanted = request.response_format
+    if wanted is None:
+        return None
+    has_schema = wanted["type"] == "json_schema"
+    is_free = not request.tools or takes_levels(target.model.name)
+    able = not has_schema or (target.model.capabilities.json_schema and target.endpoint.spec.native_schema)
+    if is_free and able:
+        return "native"
+    why = why_no_forced_answer(request, target) if has_schema else "beside tools it takes a JSON schema only"
+    if why is None:
+        return "tool"
+    refuse(request, target, "response_format", why, dropped)
+    return None
+
+
+def _thinking(request: ChatRequest, target: Target, dropped: set[str]) -> dict[str, Any]:
+    """Return `thinkingConfig`. Thoughts are asked for whenever reasoning is.
+
+    Raises:
+        UnsupportedParameterError: Both a level and a budget, of which Gemini takes one: where dropping is allowed, what
+            the generation was made for is sent.
     """
     effort, budget = request.reasoning_effort, request.reasoning_budget_tokens
     if effort is None and budget is None:
@@ -214,51 +226,30 @@ def _thinking(request: ChatRequest, target: Target, dropped: set[str]) -> dict[s
         config = {"thinkingLevel": _LEVELS[effort]} if levels else {"thinkingBudget": _BUDGETS[effort]}
         asked = effort != "none"
         if budget is not None:
-            dropped.add("reasoning_budget_tokens")
+            refuse(request, target, "reasoning_budget_tokens", "reasoning_effort says it already", dropped)
     else:
         config, asked = {"thinkingBudget": budget}, budget != 0
         if effort is not None:
-            dropped.add("reasoning_effort")
+            refuse(request, target, "reasoning_effort", "reasoning_budget_tokens says it already", dropped)
     return config | ({"includeThoughts": True} if asked else {})
-
-
-def _has_native_schema(request: ChatRequest, target: Target) -> bool:
-    """Whether the schema goes into `responseJsonSchema`.
-
-    Before Gemini 3 that is an error beside tools ("Function calling with a response mime type: 'application/json' is
-    unsupported", https://github.com/googleapis/python-genai/issues/867).
-    """
-    able = target.model.capabilities.json_schema and target.endpoint.spec.native_schema
-    return able and (not request.tools or takes_levels(target.model.name))
-
-
-def _answer_function(wanted: Mapping[str, Any], tools: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the function whose arguments are the answer, under a name no tool of the caller's has."""
-    name = str(wanted.get("name") or "answer")
-    while any(tool["function"]["name"] == name for tool in tools):
-        name += "_"
-    return {
-        "name": name,
-        "description": str(wanted.get("description") or "Give the final answer in this form."),
-        "parameters": wanted["schema"],
-    }
 
 
 def _put_tools(body: dict[str, Any], request: ChatRequest, answer: Mapping[str, Any] | None, dropped: set[str]) -> None:
     functions = [tool["function"] for tool in request.tools or ()]
     if any(function.get("strict") for function in functions):
         dropped.add("strict")
-    names = [str(function["name"]) for function in functions]
+    if any("cache_control" in tool for tool in request.tools or ()):
+        dropped.add("cache")
     if answer is not None:
         functions.append(answer)
     if functions:
         body["tools"] = [{"functionDeclarations": [declare(function) for function in functions]}]
-    calling = _calling(request.tool_choice, names, None if answer is None else answer["name"])
+    calling = _calling(request.tool_choice, None if answer is None else answer["name"])
     if calling:
         body["toolConfig"] = {"functionCallingConfig": calling}
 
 
-def _calling(choice: str | None, names: Sequence[str], answer: str | None) -> dict[str, Any]:
+def _calling(choice: str | None, answer: str | None) -> dict[str, Any]:
     """Return `functionCallingConfig`. With an answer asked for by a function, some function must always be called."""
     match choice:
         case None | "auto":
@@ -268,6 +259,6 @@ def _calling(choice: str | None, names: Sequence[str], answer: str | None) -> di
         case "none":
             return {"mode": "NONE"} if answer is None else {"mode": "ANY", "allowedFunctionNames": [answer]}
         case "required":
-            return {"mode": "ANY"} if answer is None else {"mode": "ANY", "allowedFunctionNames": list(names)}
+            return {"mode": "ANY"}
         case name:
             return {"mode": "ANY", "allowedFunctionNames": [name]}

@@ -5,7 +5,6 @@ Source: the types of the `google-genai` package 3.4 and https://ai.google.dev/ap
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, cast
@@ -15,8 +14,9 @@ from omnilabs._response import ChatChunk, ToolCallDelta
 from omnilabs._sse import ServerSentEvent
 from omnilabs._usage import Usage
 from omnilabs.errors import ResponseFormatError
-from omnilabs.providers._base import Built, Target
+from omnilabs.providers._base import Built, Target, made_call_id
 from omnilabs.providers._gemini_errors import describe_error, in_band_error
+from omnilabs.providers._structured import holds_value, unwrapped
 
 __all__ = ["GeminiDecoder", "read_usage"]
 
@@ -187,20 +187,12 @@ class GeminiDecoder:
             # that gives the answer twice gives it once.
             if not self._has_answer:
                 self._has_answer = True
-                yield from self._read_text("text", arguments, {})
+                yield from self._read_text("text", unwrapped(arguments) if holds_value(name) else arguments, {})
             return
         index, self._calls = self._calls, self._calls + 1
         opaque = Opaque(self._target.provider, signed) if signed else None
-        delta = ToolCallDelta(index, _text(call.get("id")) or self._made_id(index), name, arguments, opaque)
+        delta = ToolCallDelta(index, _text(call.get("id")) or made_call_id(self._built, index), name, arguments, opaque)
         yield ChatChunk(tool_calls=(delta,), **self._head)
-
-    def _made_id(self, index: int) -> str:
-        """Return an id for a call that came without one.
-
-        It is the same streamed or not and at every retry, and different in every turn of a conversation, as the request
-        it answers is: other providers, who may be asked next, refuse an id that occurs twice.
-        """
-        return f"call_{hashlib.blake2s(self._built.http.body, digest_size=8).hexdigest()}_{index}"
 
     def _finish_word(self, reason: str) -> str:
         word = _FINISH.get(reason, reason.lower())

@@ -16,7 +16,7 @@ from omnilabs._request import SETTINGS, ChatRequest, Routing
 from omnilabs._response import ChatResponse, parts_of
 from omnilabs._retry import retry_after_s
 from omnilabs.errors import InvalidRequestError, OmniError, ResponseFormatError
-from omnilabs.providers._base import Built, Endpoint, Target, is_documented_default, status_error
+from omnilabs.providers._base import Built, Endpoint, Target, encode_json, is_documented_default, merge, status_error
 from omnilabs.providers._omnirouter_stream import (
     OmniRouterDecoder,
     fault_of,
@@ -26,7 +26,8 @@ from omnilabs.providers._omnirouter_stream import (
     text_at,
 )
 from omnilabs.providers._openai_compat import WIRE as OPENAI
-from omnilabs.providers._openai_compat import _encode_messages, headers
+from omnilabs.providers._openai_compat import headers
+from omnilabs.providers._openai_messages import encode_messages
 from omnilabs.providers._usage_shapes import read_usage
 
 __all__ = ["WIRE", "OmniRouterWire", "image_request", "models_request", "parse_images", "parse_models"]
@@ -73,7 +74,7 @@ class OmniRouterWire:
         """
         dropped: set[str] = set()
         call = _call(request)
-        messages = [_plain(message) for message in _encode_messages(request.messages, target, dropped)]
+        messages = [_plain(message) for message in encode_messages(request.messages, target, dropped)]
         given = _settings(request)
         if request.routing is None:
             temperature = {"temperature": given.pop("temperature")} if "temperature" in given else {}
@@ -81,14 +82,14 @@ class OmniRouterWire:
             body |= {"max_tokens": request.max_tokens, "stream": stream, **given}
         else:
             body = {"messages": messages, **_routing(request.routing), **given}
+        merge(body, request.extra_body or {})
         http = HttpRequest(
             "POST",
             _url(target.endpoint, _ROUTES[call, stream][form == _LATER]),
             headers(target.endpoint.api_key, target.endpoint.headers),
-            json.dumps(body | dict(request.extra_body or {})).encode(),
+            encode_json(body),
         )
-        schema = request.response_format is not None and request.response_format["type"] == "json_schema"
-        return Built(http, tuple(sorted(dropped)), "native" if schema else None)
+        return Built(http, tuple(sorted(dropped)), None if request.response_format is None else "native")
 
     def parse(self, reply: HttpResponse, built: Built, target: Target) -> ChatResponse:
         """Return the response of a 2xx answer.

@@ -6,22 +6,30 @@ Source: https://platform.openai.com/docs/api-reference/chat and the types of the
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping
 from typing import Any, Literal, cast
 
 from omnilabs._http import HttpRequest, HttpResponse
-from omnilabs._messages import AudioPart, ChatMessage, FilePart, ImagePart, Part, ReasoningPart, TextPart
+from omnilabs._messages import Part, ReasoningPart, TextPart
 from omnilabs._request import SETTINGS, ChatRequest
 from omnilabs._response import ChatResponse
 from omnilabs._secret import Secret
-from omnilabs.errors import APIStatusError, OmniError, ResponseFormatError, UnsupportedParameterError
-from omnilabs.providers._base import Built, Target, status_error
-from omnilabs.providers._openai_stream import OpenAIDecoder, chunk_of, read_tool_calls, read_usage
+from omnilabs._usage import Usage
+from omnilabs.errors import APIStatusError, OmniError, ResponseFormatError
+from omnilabs.providers._base import Built, Target, encode_json, merge, refuse, status_error
+from omnilabs.providers._openai_messages import encode_messages
+from omnilabs.providers._openai_stream import (
+    OpenAIDecoder,
+    chunk_of,
+    finish_word,
+    first_choice,
+    read_tool_calls,
+)
+from omnilabs.providers._structured import answer_function, holds_value, unwrapped, why_no_forced_answer
 
 __all__ = ["WIRE", "OpenAIWire"]
 
 _NO_STREAM_OPTIONS = "no-stream-options"
-_AUDIO_FORMATS: Mapping[str, str] = {"audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/x-wav": "wav"}
 # What providers put into an error's `type` or `code` instead of a number.
 _STATUS_BY_CODE: Mapping[str, int] = {
     "authentication_error": 401,
@@ -51,25 +59,28 @@ class OpenAIWire:
         """Return the chat-completions request.
 
         Raises:
-            UnsupportedParameterError: A part that this wire has no place for, such as a sound by address.
+            UnsupportedParameterError: A part that this wire has no place for, such as a sound by address, or settings
+                that do not go together.
         """
         spec = target.endpoint.spec
         dropped: set[str] = set()
         body: dict[str, Any] = {
             "model": target.model.name,
-            "messages": list(_encode_messages(request.messages, target, dropped)),
+            "messages": list(encode_messages(request.messages, target, dropped)),
         }
-        structured_by, answer_tool = _put_settings(body, request, target)
+        structured_by, answer_tool = _put_settings(body, request, target, dropped)
+        if spec.reports_cost:
+            body["usage"] = {"include": True}
         if stream:
             body["stream"] = True
             if spec.stream_usage and form != _NO_STREAM_OPTIONS:
                 body["stream_options"] = {"include_usage": True}
-        body |= request.extra_body or {}
+        merge(body, request.extra_body or {})
         http = HttpRequest(
             "POST",
             f"{target.endpoint.base_url}/chat/completions",
             headers(target.endpoint.api_key, target.endpoint.headers),
-            json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(),
+            encode_json(body),
         )
         return Built(http, tuple(sorted(dropped)), structured_by, answer_tool)
 
@@ -85,17 +96,16 @@ class OpenAIWire:
             raise _bad_shape("the answer", "an object", reply, target)
         if body.get("error"):
             raise in_band_error(body["error"], target)
-        choices = body.get("choices")
-        choice = choices[0] if isinstance(choices, list) and choices else None
-        if isinstance(choice, dict) and choice.get("error"):
+        choice = first_choice(body)
+        if choice.get("error"):
             raise in_band_error(choice["error"], target)
-        if not isinstance(choice, dict) or not isinstance(choice.get("message"), dict):
+        if not isinstance(choice.get("message"), dict):
             raise _bad_shape("choices[0].message", "an object", reply, target)
         return _read_choice(body, choice, built, target)
 
     def decoder(self, built: Built, target: Target) -> OpenAIDecoder:
         """Return a fresh decoder for one stream."""
-        return OpenAIDecoder(target, built.answer_tool, in_band_error)
+        return OpenAIDecoder(target, built, in_band_error)
 
     def error(self, reply: HttpResponse, target: Target) -> OmniError:
         """Return the error of an answer with status 400 or more."""
@@ -129,141 +139,69 @@ def headers(api_key: Secret | None, extra: Mapping[str, str | Secret]) -> dict[s
 # ---- request
 
 
-def _encode_messages(messages: Sequence[ChatMessage], target: Target, dropped: set[str]) -> Iterable[dict[str, Any]]:
-    """Yield wire messages. Media in a tool's result follow in a user message: this wire takes only text there."""
-    pending: list[dict[str, Any]] = []
-    for message in messages:
-        if message.role != "tool" and pending:
-            yield {"role": "user", "content": pending}
-            pending = []
-        if message.role == "tool":
-            yield {"role": "tool", "tool_call_id": message.tool_call_id, "content": _tool_text(message)}
-            media = [part for part in message.parts if isinstance(part, ImagePart | FilePart | AudioPart)]
-            pending += [_encode_part(part, target, dropped) for part in media]
-        else:
-            yield _encode_message(message, target, dropped)
-    if pending:
-        yield {"role": "user", "content": pending}
-
-
-def _tool_text(message: ChatMessage) -> str:
-    """Return a tool's result as text; this wire has no field that says it is an error."""
-    text = message.text
-    return f"Error: {text}" if message.is_error and not text.lower().startswith("error") else text
-
-
-def _encode_message(message: ChatMessage, target: Target, dropped: set[str]) -> dict[str, Any]:
-    wire: dict[str, Any] = {"role": message.role}
-    if isinstance(message.content, str):
-        wire["content"] = message.content
-    else:
-        parts = message.parts
-        _put_reasoning(wire, parts, target, dropped)
-        shown = [_encode_part(part, target, dropped) for part in parts if not isinstance(part, ReasoningPart)]
-        # An assistant's text goes as a string: several servers take no parts there.
-        wire["content"] = (message.text or None) if message.role == "assistant" else shown
-    if message.name:
-        wire["name"] = message.name
-    if message.tool_calls:
-        calls = message.calls
-        if any(call.opaque is not None and call.opaque.provider != target.provider for call in calls):
-            dropped.add("reasoning")
-        wire["tool_calls"] = [{"id": c.id, "type": "function", "function": c.function} for c in calls]
-    elif wire["content"] is None:
-        wire["content"] = ""
-    return wire
-
-
-def _put_reasoning(wire: dict[str, Any], parts: Sequence[Part], target: Target, dropped: set[str]) -> None:
-    """Give a provider its own reasoning back where its row names a field for it; otherwise report it as left out."""
-    place = target.endpoint.spec.replays_reasoning
-    for part in parts:
-        if isinstance(part, ReasoningPart):
-            own = part.opaque if part.opaque is not None and part.opaque.provider == target.provider else None
-            if place is not None and own is not None and place in own.data:
-                wire[place] = own.data[place]
-            else:
-                dropped.add("reasoning")
-        elif isinstance(part, TextPart) and part.opaque is not None:
-            dropped.add("reasoning")
-
-
-def _encode_part(part: Part, target: Target, dropped: set[str]) -> dict[str, Any]:
-    wire = _part_body(part, target)
-    mark = getattr(part, "cache", None)
-    if mark:
-        if target.endpoint.spec.caches_on_mark:
-            wire["cache_control"] = {"type": "ephemeral"} | ({"ttl": "1h"} if mark == "1h" else {})
-        else:
-            dropped.add("cache")
-    return wire
-
-
-def _part_body(part: Part, target: Target) -> dict[str, Any]:
-    match part:
-        case TextPart():
-            return {"type": "text", "text": part.text}
-        case ImagePart():
-            image: dict[str, Any] = {"url": part.data_url}
-            return {"type": "image_url", "image_url": image | ({"detail": part.detail} if part.detail else {})}
-        case AudioPart(data=str(data), media_type=str(media_type)):
-            kind = _AUDIO_FORMATS.get(media_type, media_type.partition("/")[2])
-            return {"type": "input_audio", "input_audio": {"data": data, "format": kind}}
-        case FilePart(data=str()):
-            return {"type": "file", "file": {"filename": part.filename or "file.pdf", "file_data": part.data_url}}
-        case _:
-            raise UnsupportedParameterError(
-                f"{target.provider} takes a {part.type} only as data: pass its bytes (from_bytes), not an address",
-                parameters=("messages",),
-                provider=target.provider,
-                model=target.model.id,
-            )
-
-
 def _put_settings(
-    body: dict[str, Any], request: ChatRequest, target: Target
+    body: dict[str, Any], request: ChatRequest, target: Target, dropped: set[str]
 ) -> tuple[Literal["native", "tool"] | None, str | None]:
     """Put what the caller set into the body; return how a schema is asked for, and the forced tool's name."""
-    spec = target.endpoint.spec
     given = request.given_params()
-    structured_by: Literal["native", "tool"] | None = None
-    answer_tool: str | None = None
-    able = target.model.capabilities
-    if request.tools:
-        given["tools"] = list(request.tools)
-        if able.tools_effort is not None and request.reasoning_effort is None:
-            given["reasoning_effort"] = able.tools_effort
     if request.stop:
         given["stop"] = list(request.stop)
     if request.temperature is not None:
         given["temperature"] = float(request.temperature)
-    choice = request.tool_choice
-    if choice not in (None, "auto", "none", "required"):
-        given["tool_choice"] = {"type": "function", "function": {"name": choice}}
-    if request.response_format and request.response_format["type"] == "json_schema":
-        if spec.native_schema and able.json_schema:
-            structured_by = "native"
-        else:
-            structured_by = "tool"
-            answer_tool = _ask_by_tool(given, request.response_format["json_schema"])
+    if request.top_logprobs is not None:
+        given.setdefault("logprobs", True)  # a number alone is an error
+    _put_tools(given, request, target, dropped)
+    if request.reasoning_effort is not None and request.reasoning_budget_tokens is not None:
+        refuse(request, target, "reasoning_effort", "reasoning_budget_tokens says it already", dropped)
+        del given["reasoning_effort"]
+    structured_by, answer_tool = _put_form(given, request, target, dropped)
     for name, value in given.items():
-        _put(body, spec.renamed.get(name, name), value)
+        _put(body, target.endpoint.spec.renamed.get(name, name), value)
     return structured_by, answer_tool
 
 
-def _ask_by_tool(given: dict[str, Any], wanted: Mapping[str, Any]) -> str:
-    """Ask for a schema through a tool the model must call, for models without native schemas."""
-    name = str(wanted.get("name") or "answer")
-    function = {
-        "name": name,
-        "description": str(wanted.get("description") or "Give the final answer in this form."),
-        "parameters": wanted["schema"],
-    }
+def _put_tools(given: dict[str, Any], request: ChatRequest, target: Target, dropped: set[str]) -> None:
+    able = target.model.capabilities
+    if request.tools:
+        given["tools"] = [_encode_tool(tool, target, dropped) for tool in request.tools]
+        if able.tools_effort is not None and request.reasoning_effort is None:
+            given["reasoning_effort"] = able.tools_effort
+    elif request.parallel_tool_calls is not None:
+        refuse(request, target, "parallel_tool_calls", "it needs tools", dropped)
+        del given["parallel_tool_calls"]
+    choice = request.tool_choice
+    if choice not in (None, "auto", "none", "required"):
+        given["tool_choice"] = {"type": "function", "function": {"name": choice}}
+
+
+def _encode_tool(tool: Mapping[str, Any], target: Target, dropped: set[str]) -> Mapping[str, Any]:
+    if "cache_control" not in tool or target.endpoint.spec.caches_on_mark:
+        return tool
+    dropped.add("cache")
+    return {name: value for name, value in tool.items() if name != "cache_control"}
+
+
+def _put_form(
+    given: dict[str, Any], request: ChatRequest, target: Target, dropped: set[str]
+) -> tuple[Literal["native", "tool"] | None, str | None]:
+    """Put how the form of the answer is asked for: natively, or by a tool the model must call."""
+    wanted = request.response_format
+    if wanted is None:
+        return None, None
+    has_schema = target.endpoint.spec.native_schema and target.model.capabilities.json_schema
+    if has_schema or wanted["type"] != "json_schema":
+        return "native", None
+    del given["response_format"]
+    why = why_no_forced_answer(request, target)
+    if why is not None:
+        refuse(request, target, "response_format", f"the answer would have to be a forced tool's, and {why}", dropped)
+        return None, None
+    function = answer_function(request)
     own = given.get("tools", [])
     given["tools"] = [*own, {"type": "function", "function": function}]
-    given["tool_choice"] = "required" if own else {"type": "function", "function": {"name": name}}
-    del given["response_format"]
-    return name
+    alone = not own or request.tool_choice == "none"
+    given["tool_choice"] = {"type": "function", "function": {"name": function["name"]}} if alone else "required"
+    return "tool", function["name"]
 
 
 def _put(body: MutableMapping[str, Any], path: str, value: object) -> None:
@@ -279,15 +217,14 @@ def _put(body: MutableMapping[str, Any], path: str, value: object) -> None:
 
 def _read_choice(body: Mapping[str, Any], choice: Mapping[str, Any], built: Built, target: Target) -> ChatResponse:
     chunk = chunk_of(body, choice, choice["message"], target)
-    calls = read_tool_calls(choice["message"], target)
-    finish = chunk.finish_reason
+    calls = read_tool_calls(choice["message"], built, target)
     content = chunk.content
-    if built.answer_tool is not None:
-        answers = [call for call in calls if call.name == built.answer_tool]
-        if answers:
-            content = answers[0].arguments_json
-            calls = tuple(call for call in calls if call.name != built.answer_tool)
-            finish = "tool_calls" if calls else "stop"
+    answers = [call for call in calls if call.name == built.answer_tool]
+    if built.answer_tool is not None and answers:
+        text = answers[0].arguments_json
+        content += unwrapped(text) if holds_value(built.answer_tool) else text
+        calls = tuple(call for call in calls if call.name != built.answer_tool)
+    count = len(body["choices"])
     parts: list[Part] = []
     if chunk.reasoning or chunk.opaque:
         parts.append(ReasoningPart(chunk.reasoning or "", chunk.opaque))
@@ -297,8 +234,8 @@ def _read_choice(body: Mapping[str, Any], choice: Mapping[str, Any], built: Buil
         model=chunk.model,
         content=content,
         provider=target.provider,
-        usage=read_usage(body),
-        finish_reason=finish,
+        usage=chunk.usage or Usage(),
+        finish_reason=finish_word(chunk.finish_reason, has_calls=bool(calls), has_answer=bool(answers)),
         tool_calls=calls,
         id=chunk.id,
         reasoning=chunk.reasoning,
@@ -307,6 +244,7 @@ def _read_choice(body: Mapping[str, Any], choice: Mapping[str, Any], built: Buil
         logprobs=chunk.logprobs,
         refusal=chunk.refusal,
         structured_by=built.structured_by,
+        warnings=(f"the answer has {count} choices; all but the first are only in raw",) if count > 1 else (),
         raw=body,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from typing import Any, cast
 
@@ -12,23 +13,24 @@ from omnilabs._response import ChatChunk, ToolCallDelta
 from omnilabs._sse import ServerSentEvent
 from omnilabs._usage import Usage
 from omnilabs.errors import APIStatusError, ResponseFormatError
-from omnilabs.providers._base import Target
+from omnilabs.providers._base import Built, Target, made_call_id
+from omnilabs.providers._structured import holds_value, unwrapped
 
-__all__ = ["OpenAIDecoder", "chunk_of", "read_tool_calls", "read_usage"]
+__all__ = ["OpenAIDecoder", "chunk_of", "finish_word", "first_choice", "joined", "read_tool_calls", "read_usage"]
 
 
 class OpenAIDecoder:
     """Turns one OpenAI-shaped stream into chunks."""
 
-    def __init__(
-        self, target: Target, answer_tool: str | None, in_band_error: Callable[[object, Target], APIStatusError]
-    ) -> None:
+    def __init__(self, target: Target, built: Built, in_band_error: Callable[[object, Target], APIStatusError]) -> None:
         self._target = target
-        self._answer_tool = answer_tool
+        self._built = built
+        self._answer_tool = built.answer_tool
         self._in_band_error = in_band_error
         self._finished = target.endpoint.spec.ends_without_mark
         self._calls: list[str] = []  # the id of each call, by index
-        self._answer_index: int | None = None
+        self._answers: list[int] = []  # the indices of the calls that are the answer; the first is shown
+        self._held: list[str] | None = [] if built.answer_tool and holds_value(built.answer_tool) else None
         self._thought = False
         self._replay: dict[str, Any] = {}
 
@@ -47,7 +49,7 @@ class OpenAIDecoder:
         data = event.data
         if data == "[DONE]":
             self._finished = True
-            return ()
+            return self._release()
         if not data.strip():
             return ()
         target = self._target
@@ -72,10 +74,7 @@ class OpenAIDecoder:
         return self._read(body)
 
     def _read(self, body: dict[str, Any]) -> Iterable[ChatChunk]:
-        choices = body.get("choices")
-        choice: Any = choices[0] if isinstance(choices, list) and choices else _NOTHING
-        if not isinstance(choice, dict):
-            choice = _NOTHING
+        choice = first_choice(body)
         if choice.get("error"):
             raise self._in_band_error(choice["error"], self._target)
         message: Any = choice.get("delta") or choice.get("message") or _NOTHING
@@ -87,12 +86,16 @@ class OpenAIDecoder:
         calls = self._call_deltas(message["tool_calls"]) if message.get("tool_calls") else ()
         chunk = chunk_of(body, choice, message, self._target, calls)
         place = self._target.endpoint.spec.replays_reasoning
-        if place and message.get(place):
-            _join(self._replay, place, message[place])
+        if place and message.get(place) and "delta" in choice:
+            known = self._replay.get(place)
+            self._replay[place] = message[place] if known is None else joined(known, message[place])
         if self._answer_tool is not None:
             chunk = self._answer_as_text(chunk)
         if chunk.finish_reason is not None:
             self._finished = True
+            others = sum(bool(call_id) for call_id in self._calls) - len(self._answers)
+            word = finish_word(chunk.finish_reason, has_calls=others > 0, has_answer=bool(self._answers))
+            chunk = replace(chunk, finish_reason=word)
         self._thought = self._thought or chunk.reasoning is not None
         answers = bool(chunk.content or chunk.tool_calls or chunk.finish_reason)
         if answers and self._replay:
@@ -136,6 +139,8 @@ class OpenAIDecoder:
                 )
                 known = self._calls.index(call_id) if call_id in self._calls else len(self._calls) - 1
                 index = len(self._calls) if opens or known < 0 else known
+            if index >= len(self._calls) and call_id is None:
+                call_id = made_call_id(self._built, index)
             while len(self._calls) <= index:
                 self._calls.append("")
             if call_id is not None:
@@ -151,26 +156,21 @@ class OpenAIDecoder:
         content = chunk.content
         for call in chunk.tool_calls:
             if call.name == self._answer_tool:
-                self._answer_index = call.index
-            if call.index == self._answer_index:
-                content += call.arguments_json
-            else:
+                self._answers.append(call.index)
+            if call.index not in self._answers:
                 others.append(call)
-        finish = chunk.finish_reason
-        if finish is not None and self._answer_index is not None:
-            finish = "tool_calls" if len(self._calls) > 1 else "stop"
-        return ChatChunk(
-            content=content,
-            model=chunk.model,
-            provider=chunk.provider,
-            usage=chunk.usage,
-            finish_reason=finish,
-            tool_calls=tuple(others),
-            reasoning=chunk.reasoning,
-            id=chunk.id,
-            opaque=chunk.opaque,
-            refusal=chunk.refusal,
-        )
+            elif call.index == self._answers[0] and self._held is not None:
+                self._held.append(call.arguments_json)
+            elif call.index == self._answers[0]:
+                content += call.arguments_json
+        if chunk.finish_reason is not None:
+            content += "".join(held.content for held in self._release())
+        return replace(chunk, content=content, tool_calls=tuple(others))
+
+    def _release(self) -> tuple[ChatChunk, ...]:
+        """Return the answer that had to be whole before it could be taken out of its arguments."""
+        text, self._held = "".join(self._held or ()), None
+        return (ChatChunk(unwrapped(text), self._target.model.name, self._target.provider),) if text else ()
 
 
 _NOTHING: dict[str, Any] = {}
@@ -186,10 +186,11 @@ def chunk_of(
 ) -> ChatChunk:
     """Return what a message or delta says. `body` is the whole JSON, `choice` its first choice."""
     content = message.get("content")
-    if content is not None and not isinstance(content, str):
-        content = _text_of(content)
-    refusal = message.get("refusal")
     reasoning = message.get("reasoning_content") or message.get("reasoning")
+    if content is not None and not isinstance(content, str):
+        reasoning = reasoning or _text_of(content, "thinking")
+        content = _text_of(content, "text")
+    refusal = message.get("refusal")
     opaque = None
     if "delta" not in choice:
         place = target.endpoint.spec.replays_reasoning
@@ -212,19 +213,48 @@ def chunk_of(
     )
 
 
-_FINISH: Mapping[str, str] = {"function_call": "tool_calls", "eos": "stop", "end_turn": "stop", "max_tokens": "length"}
+_FINISH: Mapping[str, str] = {
+    "function_call": "tool_calls",
+    "tool_use": "tool_calls",
+    "eos": "stop",
+    "end_turn": "stop",
+    "max_tokens": "length",
+    "model_length": "length",
+}
 
 
-def _text_of(content: object) -> str:
-    """Return the text of content parts, as Mistral's reasoning models send them."""
+def finish_word(word: str | None, *, has_calls: bool, has_answer: bool) -> str | None:
+    """Return why the answer ended, told by what it holds: OpenAI says "stop" of a call that the request named.
+
+    An answer given by a forced tool is no call to make.
+    """
+    if word in ("stop", "tool_calls") and (has_calls or has_answer):
+        return "tool_calls" if has_calls else "stop"
+    return word
+
+
+def first_choice(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the first choice, or nothing: others may come in the same stream, where several were asked for."""
+    choices = body.get("choices")
+    for choice in choices if isinstance(choices, list) else ():
+        if isinstance(choice, dict) and not choice.get("index"):
+            return choice
+    return _NOTHING
+
+
+def _text_of(content: object, kind: str) -> str:
+    """Return the text of content parts of a kind: Mistral's reasoning models send "thinking" and "text" as parts.
+
+    Source: https://docs.mistral.ai/capabilities/reasoning/, read 2026-11-23.
+    """
     if not isinstance(content, list):
         return ""
-    texts = (part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text")
-    return "".join(text for text in texts if isinstance(text, str))
+    texts = (part.get(kind) for part in content if isinstance(part, dict) and part.get("type") == kind)
+    return "".join(text if isinstance(text, str) else _text_of(text, "text") for text in texts)
 
 
-def read_tool_calls(message: Mapping[str, Any], target: Target) -> tuple[ToolCall, ...]:
-    """Return a whole message's tool calls; a call without an id gets a stable one."""
+def read_tool_calls(message: Mapping[str, Any], built: Built, target: Target) -> tuple[ToolCall, ...]:
+    """Return a whole message's tool calls; a call without an id gets a stable one, no arguments are `{}`."""
     calls: list[ToolCall] = []
     for index, call in enumerate(message.get("tool_calls") or ()):
         function = call.get("function") if isinstance(call, dict) else None
@@ -237,13 +267,46 @@ def read_tool_calls(message: Mapping[str, Any], target: Target) -> tuple[ToolCal
             )
         arguments = function.get("arguments")
         text = arguments if isinstance(arguments, str) else json.dumps(arguments or {}, ensure_ascii=False)
-        calls.append(ToolCall(call.get("id") or f"call_{index}", function["name"], text))
+        calls.append(ToolCall(call.get("id") or made_call_id(built, index), function["name"], text or "{}"))
     return tuple(calls)
 
 
-def _join(fields: dict[str, Any], name: str, piece: Any) -> None:
-    """Append a streamed field to what came before it: text to text, list to list."""
-    fields[name] = fields[name] + piece if name in fields else piece
+def joined(before: Any, piece: Any) -> Any:
+    """Return a streamed field with the piece that follows: text joins text, a list the list.
+
+    Of details in pieces (OpenRouter's `reasoning_details`), the pieces of one become one, as a whole answer has it.
+    """
+    if isinstance(before, list) and isinstance(piece, list):
+        details = list(before)
+        for detail in piece:
+            if details and _continues(details[-1], detail):
+                details[-1] = _joined_detail(details[-1], detail)
+            else:
+                details.append(detail)
+        return details
+    return before + piece if isinstance(before, str) and isinstance(piece, str) else piece
+
+
+_GROWING = ("text", "summary", "data")
+
+
+def _continues(before: object, piece: object) -> bool:
+    return (
+        isinstance(before, dict)
+        and isinstance(piece, dict)
+        and "index" in piece
+        and all(before.get(name) == piece.get(name) for name in ("index", "type"))
+    )
+
+
+def _joined_detail(before: Mapping[str, Any], piece: Mapping[str, Any]) -> dict[str, Any]:
+    grown = {
+        name: before[name] + piece[name]
+        for name in _GROWING
+        if isinstance(before.get(name), str) and isinstance(piece.get(name), str)
+    }
+    said = {name: value for name, value in piece.items() if value is not None}
+    return {**before, **said, **grown}
 
 
 def _usage_of(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -292,7 +355,7 @@ def read_usage(body: Mapping[str, Any]) -> Usage:
 
 def _count(fields: Mapping[str, Any], name: str) -> int | None:
     value = fields.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e15:
+    if value is None or isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e15:
         return None
     return int(value)
 

@@ -95,8 +95,9 @@ _ROWS = (
         docs_url="https://docs.mistral.ai/api/",
         checked="2026-11-23",
         renamed={"seed": "random_seed"},
-        unsupported=frozenset({"logprobs", "top_logprobs", "reasoning_budget_tokens"}),
+        unsupported=frozenset({"logprobs", "top_logprobs", "reasoning_budget_tokens", "name"}),
         stream_usage=False,
+        call_id_length=9,
     ),
     ProviderSpec(
         name="openrouter",

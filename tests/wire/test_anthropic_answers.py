@@ -115,6 +115,9 @@ def test_a_refusals_explanation_is_told_apart_from_the_answer():
     whole = message(text("I "), stop="refusal", stop_details=details)
     for response in (parse(whole), streamed(sse(stream_events(whole)))):
         assert (response.content, response.refusal, response.finish_reason) == ("I ", "Not this.", "content_filter")
+    bare = message(stop="refusal", stop_details=details)
+    for response in (parse(bare), streamed(sse(stream_events(bare)))):
+        assert (response.content, response.refusal) == ("Not this.", "Not this.")
 
 
 def test_usage_is_in_disjoint_buckets():

@@ -13,6 +13,7 @@ from wire.gemini_kit import NEW, OLD, WEATHER, body_of, built, parsed, sdk_json,
 
 from omnilabs._messages import ChatMessage, Opaque, ReasoningPart, TextPart, ToolCall
 from omnilabs._models import Capabilities
+from omnilabs.errors import UnsupportedParameterError
 
 SCHEMA: dict[str, Any] = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 NO_SCHEMA = Capabilities(json_schema=False)
@@ -45,37 +46,44 @@ def test_nothing_asked_for_is_nothing_sent():
 
 
 @pytest.mark.parametrize(
-    ("model", "options", "thinking", "dropped"),
+    ("model", "options", "thinking"),
     [
-        (NEW, {"reasoning_effort": "low"}, {"thinkingLevel": "LOW", "includeThoughts": True}, ()),
-        (NEW, {"reasoning_effort": "xhigh"}, {"thinkingLevel": "XHIGH", "includeThoughts": True}, ()),
-        (NEW, {"reasoning_effort": "none"}, {"thinkingLevel": "MINIMAL"}, ()),
-        ("gemini-flash-latest", {"reasoning_effort": "high"}, {"thinkingLevel": "HIGH", "includeThoughts": True}, ()),
-        (NEW, {"reasoning_budget_tokens": 500}, {"thinkingBudget": 500, "includeThoughts": True}, ()),
-        (OLD, {"reasoning_effort": "minimal"}, {"thinkingBudget": 1024, "includeThoughts": True}, ()),
-        (OLD, {"reasoning_effort": "medium"}, {"thinkingBudget": 8192, "includeThoughts": True}, ()),
-        (OLD, {"reasoning_effort": "xhigh"}, {"thinkingBudget": 24576, "includeThoughts": True}, ()),
-        (OLD, {"reasoning_effort": "none"}, {"thinkingBudget": 0}, ()),
-        (OLD, {"reasoning_budget_tokens": 0}, {"thinkingBudget": 0}, ()),
-        (
-            NEW,
-            {"reasoning_effort": "low", "reasoning_budget_tokens": 9},
-            {"thinkingLevel": "LOW", "includeThoughts": True},
-            ("reasoning_budget_tokens",),
-        ),
-        (
-            OLD,
-            {"reasoning_effort": "low", "reasoning_budget_tokens": 9},
-            {"thinkingBudget": 9, "includeThoughts": True},
-            ("reasoning_effort",),
-        ),
+        (NEW, {"reasoning_effort": "low"}, {"thinkingLevel": "LOW", "includeThoughts": True}),
+        (NEW, {"reasoning_effort": "xhigh"}, {"thinkingLevel": "XHIGH", "includeThoughts": True}),
+        (NEW, {"reasoning_effort": "none"}, {"thinkingLevel": "MINIMAL"}),
+        ("gemini-flash-latest", {"reasoning_effort": "high"}, {"thinkingLevel": "HIGH", "includeThoughts": True}),
+        (NEW, {"reasoning_budget_tokens": 500}, {"thinkingBudget": 500, "includeThoughts": True}),
+        (OLD, {"reasoning_effort": "minimal"}, {"thinkingBudget": 1024, "includeThoughts": True}),
+        (OLD, {"reasoning_effort": "medium"}, {"thinkingBudget": 8192, "includeThoughts": True}),
+        (OLD, {"reasoning_effort": "xhigh"}, {"thinkingBudget": 24576, "includeThoughts": True}),
+        (OLD, {"reasoning_effort": "none"}, {"thinkingBudget": 0}),
+        (OLD, {"reasoning_budget_tokens": 0}, {"thinkingBudget": 0}),
     ],
 )
 def test_reasoning_is_a_level_or_a_budget_by_the_models_generation(
-    model: str, options: dict[str, Any], thinking: dict[str, Any], dropped: tuple[str, ...]
+    model: str, options: dict[str, Any], thinking: dict[str, Any]
 ):
     assert body_of(to=target(model), **options)["generationConfig"]["thinkingConfig"] == thinking
-    assert built(to=target(model), **options).dropped == dropped
+    assert built(to=target(model), **options).dropped == ()
+
+
+@pytest.mark.parametrize(
+    ("model", "thinking", "dropped"),
+    [
+        (NEW, {"thinkingLevel": "LOW", "includeThoughts": True}, "reasoning_budget_tokens"),
+        (OLD, {"thinkingBudget": 9, "includeThoughts": True}, "reasoning_effort"),
+    ],
+)
+def test_of_an_effort_and_a_budget_the_one_the_generation_has_is_kept(
+    model: str, thinking: dict[str, Any], dropped: str
+):
+    both: dict[str, Any] = {"reasoning_effort": "low", "reasoning_budget_tokens": 9}
+    with pytest.raises(UnsupportedParameterError) as refused:
+        built(to=target(model), **both)
+    assert refused.value.parameters == (dropped,)
+    how = built(to=target(model), unsupported="drop", **both)
+    assert json.loads(how.http.body)["generationConfig"]["thinkingConfig"] == thinking
+    assert how.dropped == (dropped,)
 
 
 def test_extra_body_joins_ours_and_takes_nothing_away():
@@ -111,8 +119,8 @@ def test_a_schema_is_asked_for_by_a_forced_function_where_it_cannot():
     assert "generationConfig" not in body
     assert body["tools"][0]["functionDeclarations"][0]["parametersJsonSchema"] == SCHEMA
     assert body["toolConfig"] == {"functionCallingConfig": {"mode": "ANY"}}
-    assert (how.structured_by, how.answer_tool) == ("tool", "x")
-    answer = parsed(sdk_json([{"functionCall": {"name": "x", "args": {"n": 1}}}]), how, to)
+    assert (how.structured_by, how.answer_tool) == ("tool", "give_answer")
+    answer = parsed(sdk_json([{"functionCall": {"name": "give_answer", "args": {"n": 1}}}]), how, to)
     assert json.loads(answer.content) == {"n": 1}
     assert (answer.tool_calls, answer.finish_reason, answer.structured_by) == ((), "stop", "tool")
 
@@ -122,9 +130,7 @@ def test_a_schema_is_asked_for_by_a_forced_function_where_it_cannot():
     [
         (None, {"mode": "ANY"}),
         ("auto", {"mode": "ANY"}),
-        ("none", {"mode": "ANY", "allowedFunctionNames": ["x"]}),
-        ("required", {"mode": "ANY", "allowedFunctionNames": ["get_weather"]}),
-        ("get_weather", {"mode": "ANY", "allowedFunctionNames": ["get_weather"]}),
+        ("none", {"mode": "ANY", "allowedFunctionNames": ["give_answer"]}),
     ],
 )
 def test_a_forced_answer_leaves_the_choice_among_the_callers_tools(choice: str | None, calling: dict[str, Any]):
@@ -133,18 +139,35 @@ def test_a_forced_answer_leaves_the_choice_among_the_callers_tools(choice: str |
     assert body["toolConfig"]["functionCallingConfig"] == calling
 
 
+@pytest.mark.parametrize("choice", ["required", "get_weather"])
+def test_a_forced_answer_does_not_take_the_place_of_a_tool_the_caller_forces(choice: str):
+    wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": SCHEMA}}
+    both: dict[str, Any] = {"tools": [WEATHER], "tool_choice": choice, "response_format": wanted}
+    with pytest.raises(UnsupportedParameterError, match="tool_choice forces another"):
+        built(to=target(able=NO_SCHEMA), **both)
+    how = built(to=target(able=NO_SCHEMA), unsupported="drop", **both)
+    assert (how.dropped, how.structured_by, how.answer_tool) == (("response_format",), None, None)
+
+
+def test_json_of_any_shape_is_refused_beside_tools_before_gemini_3():
+    both: dict[str, Any] = {"tools": [WEATHER], "response_format": {"type": "json_object"}}
+    assert built(to=target(NEW), **both).structured_by == "native"
+    with pytest.raises(UnsupportedParameterError, match="JSON schema only"):
+        built(to=target(OLD), **both)
+
+
 def test_a_schema_beside_tools_is_native_from_gemini_3_on_only():
-    wanted = {"type": "json_schema", "json_schema": {"name": "get_weather", "schema": SCHEMA}}
+    wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": SCHEMA}}
     assert built(to=target(NEW), tools=[WEATHER], response_format=wanted).structured_by == "native"
     old = built(to=target(OLD), tools=[WEATHER], response_format=wanted)
-    assert (old.structured_by, old.answer_tool) == ("tool", "get_weather_")
+    assert (old.structured_by, old.answer_tool) == ("tool", "give_answer")
 
 
 def test_the_forced_functions_arguments_are_the_text_streamed_or_not():
     to = target(OLD, able=NO_SCHEMA)
     wanted = {"type": "json_schema", "json_schema": {"name": "out", "schema": SCHEMA}}
     how = built(to=to, tools=[WEATHER], response_format=wanted)
-    answer = {"functionCall": {"name": "out", "args": {"n": 3}}, "thoughtSignature": "c2ln"}
+    answer = {"functionCall": {"name": how.answer_tool, "args": {"n": 3}}, "thoughtSignature": "c2ln"}
     text = sdk_json([answer, answer])
     for got in (parsed(text, how, to), streamed([text], how, to)):
         assert (json.loads(got.content), got.tool_calls, got.finish_reason) == ({"n": 3}, (), "stop")

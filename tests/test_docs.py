@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gc
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from markdown import run_python_blocks
 from omniserver import OmniServer
+
+from omnilabs.testing import FAULTS
 
 ROOT = Path(__file__).parent.parent
 SEED = ROOT.parent / "shared" / "seeds" / "chat-completions.md"
@@ -36,3 +39,15 @@ def test_the_code_of_a_page_runs(page: Path, surroundings: str, capsys: pytest.C
     if page in (ROOT / "README.md", SEED):
         assert count >= 2
         assert capsys.readouterr().out.strip(), surroundings
+
+
+def test_the_sandbox_page_names_every_fault_as_it_is():
+    page = (ROOT / "docs" / "sandbox.md").read_text(encoding="utf-8")
+    for name, what in FAULTS.items():
+        assert f"| `sandbox/{name}` | {what} |" in page
+
+
+def test_every_relative_link_leads_somewhere():
+    for page in PAGES[:-1]:
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"

@@ -77,7 +77,7 @@ class ChatStream:
 
     def __init__(self, session: StreamSession) -> None:
         self._session = session
-        self._chunks: Generator[ChatChunk, None, None] | None = self._run()
+        self._chunks: Generator[ChatChunk, None, None] | None = _chunks(session)
         next(self._chunks)  # a generator that has started gives its connection up whatever becomes of it
 
     @property
@@ -120,29 +120,13 @@ class ChatStream:
     ) -> None:
         self.close()
 
-    def _run(self) -> Generator[ChatChunk, None, None]:
-        session, stream = self._session, self._session.head.stream
-        try:
-            yield ChatChunk()  # for the constructor
-            yield from session.pending()
-            while not session.is_over:
-                data = stream.read()
-                if isinstance(data, bytes):
-                    yield from session.feed(data)
-                else:
-                    yield from session.end(data)
-            stream.drain()
-        finally:
-            session.abandon()
-            stream.close()
-
 
 class AsyncChatStream:
     """`ChatStream` for asyncio: `async for chunk in stream`, then read `response`."""
 
     def __init__(self, session: StreamSession) -> None:
         self._session = session
-        self._chunks: AsyncGenerator[ChatChunk, None] | None = self._run()
+        self._chunks: AsyncGenerator[ChatChunk, None] | None = _achunks(session)
         _start(self._chunks)
 
     @property
@@ -184,20 +168,41 @@ class AsyncChatStream:
     ) -> None:
         await self.aclose()
 
-    async def _run(self) -> AsyncGenerator[ChatChunk, None]:
-        session, stream = self._session, self._session.head.stream
-        try:
-            yield ChatChunk()  # for the constructor
-            for chunk in session.pending():
+
+# Functions rather than methods: a generator that held its stream in a cycle would give the connection up much later.
+
+
+def _chunks(session: StreamSession) -> Generator[ChatChunk, None, None]:
+    stream = session.head.stream
+    try:
+        yield ChatChunk()  # for the constructor
+        yield from session.pending()
+        while not session.is_over:
+            data = stream.read()
+            if isinstance(data, bytes):
+                yield from session.feed(data)
+            else:
+                yield from session.end(data)
+        stream.drain()
+    finally:
+        session.abandon()
+        stream.close()
+
+
+async def _achunks(session: StreamSession) -> AsyncGenerator[ChatChunk, None]:
+    stream = session.head.stream
+    try:
+        yield ChatChunk()  # for the constructor
+        for chunk in session.pending():
+            yield chunk
+        while not session.is_over:
+            data = await stream.read()
+            for chunk in session.feed(data) if isinstance(data, bytes) else session.end(data):
                 yield chunk
-            while not session.is_over:
-                data = await stream.read()
-                for chunk in session.feed(data) if isinstance(data, bytes) else session.end(data):
-                    yield chunk
-            await stream.drain()
-        finally:
-            session.abandon()
-            await stream.aclose()
+        await stream.drain()
+    finally:
+        session.abandon()
+        await stream.aclose()
 
 
 def _start(chunks: AsyncGenerator[ChatChunk, None]) -> None:

@@ -23,7 +23,6 @@ from omnilabs._usage import priced
 from omnilabs.errors import (
     AllCandidatesFailedError,
     AuthenticationError,
-    InvalidRequestError,
     OmniError,
     QuotaExceededError,
     RequestTimeoutError,
@@ -364,8 +363,6 @@ def _negotiate(
             built = wire.build(prepared.request, target, stream=stream, form=form)
         except OmniError as error:
             return error
-        except UnicodeEncodeError as error:
-            return _unpaired(error, target)
         if refusal is not None and http is not None and (built.http.url, built.http.body) == (http.url, http.body):
             return refusal  # the other form is the same request
         http = _limited(call, built.http)
@@ -438,17 +435,6 @@ def _is_utf8(body: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _unpaired(error: UnicodeEncodeError, target: Target) -> InvalidRequestError:
-    """Return the error for text that no encoding has bytes for: half of a surrogate pair."""
-    place = repr(error.object[max(0, error.start - 10) : error.end])
-    return InvalidRequestError(
-        f"the request holds {error.object[error.start]!r}, half of a surrogate pair, near {place}: it is no character",
-        parameter="messages",
-        provider=target.provider,
-        model=target.model.id,
-    )
 
 
 def _note(call: Call, target: Target, error: OmniError, elapsed_s: float) -> None:

@@ -25,7 +25,7 @@ class EventDecoder:
     """Turns bytes into events; `flush` gives what a missing final blank line left behind."""
 
     def __init__(self, max_event_bytes: int = _MAX_EVENT_BYTES) -> None:
-        self._tail = b""
+        self._tail = bytearray()  # grows in place: an event may come in thousands of pieces
         self._event = ""
         self._data: list[str] = []
         self._size = 0
@@ -52,11 +52,12 @@ class EventDecoder:
 
     def _feed(self, data: bytes) -> list[ServerSentEvent]:
         if not self._started:
-            data = self._tail + data
+            data = bytes(self._tail) + data
             if len(data) < 3 and b"\xef\xbb\xbf".startswith(data):
-                self._tail = data
+                self._tail[:] = data
                 return []
-            self._tail, self._started = b"", True
+            self._tail.clear()
+            self._started = True
             data = data.removeprefix(b"\xef\xbb\xbf")
         if self._skip_lf and data:  # the other half of a CRLF that two reads split
             data = data.removeprefix(b"\n")
@@ -65,12 +66,12 @@ class EventDecoder:
             self._tail += data
             self._check_size(len(self._tail))
             return []
-        buffer = self._tail + data
+        buffer = bytes(self._tail) + data
         if b"\r" in buffer:
             self._skip_lf = buffer.endswith(b"\r")
             buffer = buffer.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         lines = buffer.split(b"\n")
-        self._tail = lines.pop()
+        self._tail[:] = lines.pop()
         events: list[ServerSentEvent] = []
         for line in lines:
             self._line(line, events)
@@ -85,7 +86,8 @@ class EventDecoder:
         """
         events: list[ServerSentEvent] = []
         if self._tail:
-            tail, self._tail = self._tail, b""
+            tail = bytes(self._tail)
+            self._tail.clear()
             self._line(tail, events)
         self._line(b"", events)
         return events

@@ -139,7 +139,8 @@ class StreamSession:
         try:
             return self._decode(self._events.feed(data))
         except OmniError as error:
-            raise self._broken(error) from None
+            broken = self._broken(error)
+            raise broken from broken.__cause__
 
     def end(self, error: OmniError | None = None) -> list[ChatChunk]:
         """Return the last chunks when the body has ended, by itself or by a failure.
@@ -183,7 +184,8 @@ class StreamSession:
         try:
             chunks = self._decode(self._events.flush())
         except OmniError as error:
-            raise self._broken(error) from None
+            broken = self._broken(error)
+            raise broken from broken.__cause__
         if self._over:
             return chunks
         if self._decoder.is_complete:

@@ -264,6 +264,13 @@ class _AsyncHttpStream:
     async def aclose(self) -> None:
         """Give up the connection, unless the body was read to its end."""
         await self._response.aclose()
+        # The library reads through nested generators, which an event loop would close later, in any order, and loudly.
+        # Reading on from the closed connection ends them here, from the inside out.
+        try:
+            while await anext(self._bytes, None) is not None:
+                pass
+        except _FAILURES:
+            return
 
 
 def _sync_body(response: httpx2.Response) -> httpx2.SyncByteStream:

@@ -116,7 +116,7 @@ class Observer(Protocol):
 class Call:
     """One call: who may answer it, how patiently, and what has gone wrong so far.
 
-    `limits.deadline` is a reading of `clock`; None is no limit. `forms` remembers, per endpoint and model, which form
+    `limits.deadline` is a reading of `clock`; None is no limit. `forms` remembers, per endpoint or model, which form
     of a request the server wanted; it belongs to the client and outlives the call.
     """
 
@@ -352,9 +352,8 @@ def _negotiate(
     call: Call, target: Target, wire: Wire, prepared: _Prepared, *, stream: bool
 ) -> Flow[tuple[Built, Any] | OmniError]:
     """Send the request in the form this server is known or found to take; return what was built and the 2xx reply."""
-    # By model as well: what one model of a server refuses, such as a temperature, its neighbour may take.
-    at = target.endpoint
-    key = (at.base_url, at.spec.wire, target.model.name, str(stream), str(prepared.request.routing is not None))
+    at, model = target.endpoint, target.model.name if wire.forms_by_model else ""
+    key = (at.base_url, at.spec.wire, model, str(stream), str(prepared.request.routing is not None))
     form = call.forms.get(key, "")
     refusal: OmniError | None = None
     http: HttpRequest | None = None

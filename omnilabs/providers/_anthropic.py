@@ -64,6 +64,7 @@ class AnthropicWire:
             "reasoning_budget_tokens",
         }
     )
+    forms_by_model = True
 
     def build(self, request: ChatRequest, target: Target, *, stream: bool, form: str = "") -> Built:
         """Return the Messages request.

@@ -134,6 +134,9 @@ class Wire(Protocol):
     params: frozenset[str]
     """The settings this format has a place for, by our names."""
 
+    forms_by_model: bool
+    """Whether the form one model wants says nothing of its neighbours at the same address."""
+
     def build(self, request: ChatRequest, target: Target, *, stream: bool, form: str = "") -> Built:
         """Return the HTTP request. `request` holds only settings the target takes."""
         ...

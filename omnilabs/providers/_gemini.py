@@ -48,6 +48,7 @@ class GeminiWire:
     """Builds and reads requests of the Gemini API. The key goes into a header, never into the address."""
 
     params = frozenset(SETTINGS) - {"parallel_tool_calls"}
+    forms_by_model = False
 
     def build(self, request: ChatRequest, target: Target, *, stream: bool, form: str = "") -> Built:
         """Return the request.

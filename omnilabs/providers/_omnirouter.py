@@ -62,6 +62,7 @@ class OmniRouterWire:
     """Builds and reads requests of the hosted service. Every setting is passed on: the service decides."""
 
     params = frozenset(SETTINGS)
+    forms_by_model = False
 
     def build(self, request: ChatRequest, target: Target, *, stream: bool, form: str = "") -> Built:
         """Return the request: a chat, a smart selection when `request.routing` is set, or reasoning by its effort.

@@ -54,6 +54,7 @@ class OpenAIWire:
     """Builds and reads OpenAI-shaped requests; rows say where a provider differs."""
 
     params = frozenset(SETTINGS)
+    forms_by_model = False
 
     def build(self, request: ChatRequest, target: Target, *, stream: bool, form: str = "") -> Built:
         """Return the chat-completions request.

@@ -190,7 +190,7 @@ class StreamSession:
             return chunks
         if self._decoder.is_complete:
             return [*chunks, self._last()]
-        raise self._interrupted(f"{self.target.provider} ended the stream without finishing its answer")
+        raise self._tell(self._interrupted(f"{self.target.provider} ended the stream without finishing its answer"))
 
     def _fail(self, error: OmniError) -> list[ChatChunk]:
         if self._over:
@@ -231,6 +231,10 @@ class StreamSession:
         failed.model = self.target.model.id
         failed.partial = self.response
         failed.attempts = failed.partial.attempts
+        return self._tell(failed)
+
+    def _tell(self, failed: OmniError) -> OmniError:
+        """Tell the observers of a failure after the beginning; before it the flow does."""
         if self.has_begun:
             for observer in self._observers:
                 observer.failed(self.target, failed, self._clock() - self._begun)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias, cast, get_args
 
 from omnilabs._secret import Secret, Veiled
+from omnilabs._telemetry import TelemetryMode
 from omnilabs.errors import ConfigurationError
 from omnilabs.providers import PROVIDERS, Endpoint, ProviderSpec
 from omnilabs.providers._registry import HOSTED, SANDBOX, WIRES
@@ -39,6 +40,7 @@ class ClientConfig:
         max_response_bytes: Largest answer that is read.
         max_cost_usd: US dollars the client may spend in its life, or None.
         unsupported: What to do with a setting a model cannot take, unless a call says otherwise.
+        telemetry: Whether calls are traced: see `ClientOptions`.
     """
 
     mode: Mode
@@ -54,6 +56,7 @@ class ClientConfig:
     max_response_bytes: int = 32 * 1024 * 1024
     max_cost_usd: float | None = None
     unsupported: Literal["error", "drop"] = "error"
+    telemetry: TelemetryMode = None
 
     @classmethod
     def resolve(
@@ -112,8 +115,15 @@ def _choose_mode(
             raise ConfigurationError(
                 f"{given} belongs to mode='hosted', not to mode={mode!r}: pass providers' keys in providers="
             )
+        if asked == "hosted" and providers:
+            raise ConfigurationError("mode='hosted' asks the service alone: providers= belongs to mode='embedded'")
         return cast("Mode", asked)
-    if api_key or base_url or _get(environ, "OMNI_API_KEY") or _get(environ, "OMNI_BASE_URL"):
+    # Arguments before the environment: who passes providers= means them, whatever OMNI_API_KEY says.
+    if api_key or base_url:
+        if providers:
+            raise ConfigurationError("api_key and base_url belong to the hosted service, providers= to mode='embedded'")
+        return "hosted"
+    if not providers and (_get(environ, "OMNI_API_KEY") or _get(environ, "OMNI_BASE_URL")):
         return "hosted"
     if providers or any(_is_named(spec, environ) for spec in PROVIDERS.values()):
         return "embedded"
@@ -267,6 +277,10 @@ def _check_limit(name: str, value: object) -> None:
     if name == "unsupported":
         if value not in ("error", "drop"):
             raise ConfigurationError(f"unsupported is 'error' or 'drop', not {value!r}")
+        return
+    if name == "telemetry":
+        if value not in (None, True, False, "content"):
+            raise ConfigurationError(f"telemetry is True, False, 'content' or None, not {value!r}")
         return
     if value is None and name in ("timeout_s", "max_cost_usd"):
         return

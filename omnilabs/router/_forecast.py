@@ -12,7 +12,7 @@ from omnilabs.router._health import Health
 from omnilabs.router._prior import ABILITY_TYPES, Entry, Prior, log_words
 from omnilabs.router._selector import Estimate
 from omnilabs.router._tasks import TaskTypes, words_of
-from omnilabs.router._tokens import clip, input_tokens, last_user_text
+from omnilabs.router._tokens import clip, estimate_tokens, input_tokens, last_user_text
 
 __all__ = ["Forecaster", "Reading", "sigmoid"]
 
@@ -26,7 +26,8 @@ class Reading:
     """What a request was taken for.
 
     Attributes:
-        words: The words of the clipped prompt.
+        clipped: The clipped prompt.
+        words: Its words.
         mix: Share per ability type; they sum to 1.
         length: The length effect g.
         input_tokens: Estimated tokens of all that is sent.
@@ -35,6 +36,7 @@ class Reading:
         thinks: Whether models that can think are left to do so.
     """
 
+    clipped: str
     words: tuple[str, ...]
     mix: tuple[float, ...]
     length: float
@@ -64,16 +66,18 @@ class Forecaster:
 
     def read_text(self, text: str) -> Reading:
         """Return what a prompt alone is taken for."""
-        return self._reading(text, 0.0, False, None, True)
+        return self._reading(text, estimate_tokens(text), False, None, True)
 
     def _reading(self, text: str, tokens: float, has_tools: bool, max_tokens: int | None, thinks: bool) -> Reading:
-        words = words_of(clip(text))
+        clipped = clip(text)
+        words = words_of(clipped)
         mix = (*self._types.mix(words), 0.0)
         if has_tools:
             mix = (*(share * (1 - _WITH_TOOLS) for share in mix[:-1]), _WITH_TOOLS)
         prior = self.prior
         length = prior.length_effect(log_words(words, text))
-        return Reading(tuple(words), mix, length, tokens, sum(map(mul, mix, prior.output_tokens)), max_tokens, thinks)
+        answer = sum(map(mul, mix, prior.output_tokens))
+        return Reading(clipped, tuple(words), mix, length, tokens, answer, max_tokens, thinks)
 
     def logits(self, entries: Sequence[Entry], reading: Reading) -> list[float]:
         """Return the logit of success per entry."""

@@ -4,27 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from omnilabs.router._feedback import Feedback
+from omnilabs.router._fit import Fit
 from omnilabs.router._forecast import Forecaster, Reading, sigmoid
 from omnilabs.router._prior import Entry
 
-__all__ = ["Outlook", "TextFit", "outlook"]
+__all__ = ["Outlook", "outlook"]
 
-
-class TextFit(Protocol):
-    """What `fit` learned: a change of each model's logit for one prompt."""
-
-    policy: str
-
-    def adjust(self, entries: Sequence[Entry], reading: Reading, logits: Sequence[float]) -> list[float]:
-        """Return the corrected logits."""
-        ...
-
-    def rows_of(self, model_id: str) -> int:
-        """Return how many graded rows of a model were learned from."""
-        ...
+_LEAST_SE = 0.25
+"""However much is known of a model, a single prompt's words say only so much."""
 
 
 class Outlook(NamedTuple):
@@ -36,10 +26,12 @@ class Outlook(NamedTuple):
     rows: list[int]
 
     def logit_se(self, index: int, entry: Entry) -> float:
-        """Return the standard error of a logit: that of the ability, less what rows and ratings add to it."""
-        p = sigmoid(self.logits[index])
+        """Return the standard error of a logit: that of the ability, narrowed by rows and ratings down to a floor."""
         known = self.ratings[index] + self.rows[index]
-        return 1.0 / math.sqrt(1.0 / entry.logit_se**2 + known * p * (1 - p))
+        if not known:
+            return entry.logit_se
+        p = sigmoid(self.logits[index])
+        return max(_LEAST_SE, 1.0 / math.sqrt(1.0 / entry.logit_se**2 + known * p * (1 - p)))
 
     def evidence(self, index: int, entry: Entry) -> str:
         """Return what a quality rests on, in words."""
@@ -52,7 +44,7 @@ class Outlook(NamedTuple):
 
 
 def outlook(
-    forecaster: Forecaster, entries: Sequence[Entry], reading: Reading, fit: TextFit | None, feedback: Feedback
+    forecaster: Forecaster, entries: Sequence[Entry], reading: Reading, fit: Fit | None, feedback: Feedback
 ) -> Outlook:
     """Return the quality expected of each entry on one prompt."""
     logits = forecaster.logits(entries, reading)

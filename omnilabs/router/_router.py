@@ -1,53 +1,36 @@
-"""`Router`: the models, what was learned of them, and one method that turns a request into a `Decision`."""
+"""`Router`: one method that turns a request into a `Decision`, by what is known of the models."""
 
 from __future__ import annotations
 
 import math
-import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
-from functools import cached_property
-from random import Random
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, Unpack
 
 from omnilabs._decision import Candidate, Decision
 from omnilabs._models import ModelInfo
 from omnilabs._request import ChatOptions, ChatRequest, Routing, build_request, build_routing
-from omnilabs.errors import InvalidRequestError, UnknownModelError
+from omnilabs.errors import UnknownModelError
 from omnilabs.router._eligible import demand_of, reason_against
 from omnilabs.router._explain import explain, summarise, what_if
-from omnilabs.router._feedback import Feedback
-from omnilabs.router._forecast import (
-    Forecaster,
-    estimates_of,
-    interval,
-    named,
-    sigmoid,
-    tokens_of,
-)
-from omnilabs.router._health import Health
+from omnilabs.router._forecast import estimates_of, interval, named, sigmoid
+from omnilabs.router._knowledge import Knowledge
 from omnilabs.router._limits import NO_LIMITS, Limits, none_left, within
-from omnilabs.router._outlook import Outlook, TextFit, outlook
-from omnilabs.router._prior import Entry, Prior, compile_entry
+from omnilabs.router._outlook import Outlook
+from omnilabs.router._prior import Entry
 from omnilabs.router._selector import Scored, rank
-from omnilabs.router._tasks import TaskTypes
-
-if TYPE_CHECKING:
-    from omnilabs._response import ChatResponse
-    from omnilabs.router._catalog import Catalog
 
 __all__ = ["Router"]
 
 POLICY = "prior-1"
-MOST_EXPLORATION = 0.02
 
 
 def _always(model: ModelInfo) -> str | None:
     """Every model can be called: what `select` assumes when nobody says otherwise."""
 
 
-class Router:
+class Router(Knowledge):
     """Chooses models for prompts: by ability, price and speed, and by what it was told of earlier answers.
 
     Args:
@@ -58,49 +41,6 @@ class Router:
 
     A router is thread-safe. It learns only from what it is told: `observe`, `feedback`, `fit`.
     """
-
-    def __init__(
-        self,
-        models: Sequence[ModelInfo] | None = None,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        explore: float = 0.0,
-        random: Random | None = None,
-    ) -> None:
-        if not 0 <= explore <= MOST_EXPLORATION:
-            raise InvalidRequestError(
-                f"explore is a share from 0 to {MOST_EXPLORATION}, not {explore!r}", parameter="explore"
-            )
-        self._given = None if models is None else tuple(models)
-        self._explore = explore
-        self._random = random or Random()  # noqa: S311 - which good model is tried is no secret
-        self._health = Health(clock)
-        self._feedback = Feedback()
-        self._fit: TextFit | None = None
-        self._lock = threading.Lock()
-
-    @cached_property
-    def catalog(self) -> Catalog:
-        """The models to choose from: those given, or the package's own catalogue."""
-        from omnilabs.router._catalog import Catalog  # its data is read when first needed, not at import
-
-        return Catalog.load() if self._given is None else Catalog.of(self._given)
-
-    @cached_property
-    def _forecaster(self) -> Forecaster:
-        return Forecaster(Prior.load(), TaskTypes.load())
-
-    @cached_property
-    def _entries(self) -> tuple[Entry, ...]:
-        return tuple(compile_entry(model, self._forecaster.prior) for model in self.catalog.models)
-
-    def find(self, name: str) -> ModelInfo | None:
-        """Return the model of this id, alias or `provider/name`, or None."""
-        return self.catalog.find(name)
-
-    def nearest(self, name: str) -> tuple[str, ...]:
-        """Return the known ids closest to a name that is not known."""
-        return self.catalog.nearest(name)
 
     def select(
         self,
@@ -196,7 +136,7 @@ class Router:
                 eligible.append(entry)
             else:
                 rejected[entry.id] = reason
-        view = outlook(self._forecaster, eligible, reading, self._fit, self._feedback)
+        view = self._outlook(eligible, reading)
         health = self._health if self._health.knows else None
         estimates = estimates_of(eligible, reading, view.logits, health)
         if limits is not NO_LIMITS:
@@ -232,78 +172,6 @@ class Router:
             what_if=other_weights,
             propensity=propensity,
         )
-
-    def observe(
-        self,
-        model_id: str,
-        *,
-        input_tokens: int | None = None,
-        output_tokens: int | None = None,
-        ttft_s: float | None = None,
-        total_s: float | None = None,
-        request: ChatRequest | None = None,
-    ) -> None:
-        """Learn speed, length of answers and the token estimate's error from a finished call.
-
-        Args:
-            model_id: The catalogue's id of the model that answered; an unknown one is ignored.
-            input_tokens: Prompt tokens as the provider reported them.
-            output_tokens: Tokens generated, as the provider reported them.
-            ttft_s: Seconds from sending to the first token, where the answer was streamed.
-            total_s: Seconds from sending to the whole answer.
-            request: What was asked; without it lengths are not learned.
-        """
-        model = self.find(model_id)
-        if model is None:
-            return
-        expected = estimated = None
-        if request is not None:
-            reading = self._forecaster.read(request)
-            estimated = reading.input_tokens
-            entry = self._entries[self._places[model.id]]
-            # An answer cut short by the caller's own limit tells nothing of the model's habits.
-            if request.max_tokens is None or (output_tokens or 0) < request.max_tokens:
-                expected = sum(tokens_of(entry, reading))
-        self._health.observe(
-            model.id,
-            output_tokens=output_tokens,
-            expected_output_tokens=expected,
-            ttft_s=ttft_s,
-            total_s=total_s,
-            input_tokens=input_tokens,
-            estimated_input_tokens=estimated,
-        )
-
-    def feedback(self, response: ChatResponse | Decision, score: float) -> None:
-        """Learn from a rating of an answer.
-
-        Args:
-            response: The rated response, or the decision whose pick answered.
-            score: 0 for useless to 1 for right.
-
-        Raises:
-            InvalidRequestError: The score is no number from 0 to 1.
-            UnknownModelError: This router does not know the model that answered.
-        """
-        if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
-            raise InvalidRequestError(f"score is a number from 0 to 1, not {score!r}", parameter="score")
-        decision = response if isinstance(response, Decision) else response.decision
-        name = response.model if isinstance(response, Decision) else response.model_id or response.model
-        model = self.find(name)
-        if model is None:
-            raise UnknownModelError(f"this router does not know the model {name!r}", nearest=self.nearest(name))
-        mix: Mapping[str, float] = {} if decision is None else decision.task_type
-        ranked = () if decision is None else decision.ranked
-        expected = next((c.unrated_quality for c in ranked if c.model == model.id), None)
-        if expected is None:
-            entry = self._entries[self._places[model.id]]
-            at_zero, slope = self._forecaster.prior.line(0.0)
-            expected = sigmoid(at_zero + slope * sum(entry.abilities) / len(entry.abilities))
-        self._feedback.add(model.id, mix, float(score), expected)
-
-    @cached_property
-    def _places(self) -> Mapping[str, int]:
-        return {entry.id: index for index, entry in enumerate(self._entries)}
 
     def _named(self, routing: Routing) -> frozenset[str] | None:
         if routing.model_names is None:

@@ -250,13 +250,16 @@ def merge(body: dict[str, Any], extra: Mapping[str, Any]) -> None:
 def encode_json(body: Mapping[str, Any]) -> bytes:
     """Return a body as JSON.
 
-    Half a surrogate pair, which UTF-8 cannot hold, becomes the escape that JSON has for it.
+    Half a surrogate pair, which UTF-8 cannot hold, becomes U+FFFD: servers refuse even the escape that JSON has for it.
 
     Raises:
         TypeError: The caller's own fields hold something that has no JSON form.
     """
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), default=_as_json)
-    return text.encode("utf-8", "backslashreplace")
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
 
 
 def _as_json(value: object) -> object:

@@ -355,7 +355,6 @@ def test_what_another_provider_signed_is_left_out_and_reported_once(message):
 # ---- the bytes
 
 
-def test_half_a_surrogate_pair_goes_as_the_escape_json_has_for_it():
-    http = WIRE.build(request("a\ud83d"), OLD, stream=False).http
-    assert b"a\\ud83d" in http.body
-    assert json.loads(http.body)["messages"][0]["content"][0]["text"] == "a\ud83d"
+def test_half_a_surrogate_pair_goes_as_the_replacement_character():
+    http = WIRE.build(request("a\ud83d \ud83d\ude00"), OLD, stream=False).http
+    assert json.loads(http.body.decode())["messages"][0]["content"][0]["text"] == "a\ufffd 😀"

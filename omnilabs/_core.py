@@ -18,6 +18,7 @@ from omnilabs._request import ChatRequest, Routing, build_request, build_routing
 from omnilabs._retry import RetryPolicy
 from omnilabs._secret import Secret
 from omnilabs._spend import Ledger
+from omnilabs._telemetry import Telemetry, TelemetryMode, Trace
 from omnilabs.errors import (
     BudgetExceededError,
     ConfigurationError,
@@ -48,6 +49,8 @@ class ClientOptions(TypedDict, total=False):
         max_response_bytes: Largest answer that is read (32 MiB).
         max_cost_usd: US dollars the client may spend in its life (None: no limit).
         unsupported: What to do with a setting a model cannot take: "error" (default) or "drop" and report it.
+        telemetry: OpenTelemetry spans and metrics: True, False, "content" for messages and answers in the spans too, or
+            None (default): where the application has set a tracer provider up.
     """
 
     timeout_s: float | None
@@ -59,6 +62,7 @@ class ClientOptions(TypedDict, total=False):
     max_response_bytes: int
     max_cost_usd: float | None
     unsupported: Literal["error", "drop"]
+    telemetry: TelemetryMode
 
 
 # The server knows what an unlisted model can do; a request it cannot serve comes back with its own words.
@@ -112,6 +116,7 @@ class ClientCore:
         self._forms: dict[tuple[str, ...], str] = {}
         self._breaker = Breaker(clock)
         self.ledger = Ledger()
+        self._telemetry: Telemetry | None = None
 
     # ---- plans
 
@@ -139,7 +144,7 @@ class ClientCore:
         # Reading the prompt again to learn lengths is worth its time only where the router had read it before.
         call = self._call(targets, options, self._learner(request if decision is not None else None))
         call.decision = decision
-        return Plan(call, request)
+        return self._traced(call, request)
 
     def smart_select(
         self,
@@ -157,12 +162,12 @@ class ClientCore:
         """
         request = self._request(messages, temperature, max_tokens, build_routing(**routing), options)
         if self.config.mode == "hosted":
-            return Plan(self._call([self.target(self.resolve("auto"))], options), request)
+            return self._traced(self._call([self.target(self.resolve("auto"))], options), request)
         decision = self._plan(request, options)
         targets = [self.target(self.resolve(candidate.model)) for candidate in decision.ranked]
         call = self._call(targets, options, self._learner(request))
         call.decision = decision
-        return Plan(call, request)
+        return self._traced(call, request)
 
     def select(
         self,
@@ -340,6 +345,16 @@ class ClientCore:
                 if self._breaker.reason(target) is not None and "to be tried again in" in reason:
                     waits[name] = self._breaker.opens_in_s(target)
         return min(waits, key=lambda name: (waits[name], name), default=None)
+
+    def _traced(self, call: Call, request: ChatRequest) -> Plan:
+        """Return the plan of a chat, with a trace listening where one is wanted."""
+        mode = self.config.telemetry
+        if Telemetry.is_wanted(mode):
+            if self._telemetry is None:
+                self._telemetry = Telemetry(with_content=mode == "content")
+            trace = Trace(self._telemetry, request, call.targets, call.decision, self._clock)
+            call.observers = (*call.observers, trace)
+        return Plan(call, request)
 
     def _limit_usd(self, options: Mapping[str, Any]) -> float | None:
         """Return the most this call may cost: its own limit, or what is left of the client's.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from langchain_core.messages import AIMessage, AIMessageChunk, InvalidToolCall, ToolCall
+from langchain_core.messages import AIMessage, AIMessageChunk, InvalidToolCall, ToolCall, ToolCallChunk
 from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
 
 from langchain_omni._convert import REPLAY
@@ -35,6 +35,8 @@ def to_message(response: ChatResponse, choice: Choice) -> AIMessage:
 
 def to_chunk(chunk: ChatChunk) -> AIMessageChunk:
     """Return a piece of a streamed answer: its text, reasoning, citations and pieces of tool calls."""
+    if not (chunk.tool_calls or chunk.reasoning or chunk.refusal or chunk.annotations or chunk.logprobs):
+        return AIMessageChunk(content=chunk.content)  # nearly every chunk; each field more costs at every one
     extra: dict[str, Any] = {}
     if chunk.reasoning:
         extra["reasoning_content"] = chunk.reasoning
@@ -45,15 +47,12 @@ def to_chunk(chunk: ChatChunk) -> AIMessageChunk:
     return AIMessageChunk(
         content=chunk.content,
         additional_kwargs=extra,
-        response_metadata={"model_provider": PROVIDER} | _logprobs(chunk.logprobs),
+        # Names the translator of content blocks; LangChain's merge takes this key, if equal, only once.
+        response_metadata={"model_provider": PROVIDER, **_logprobs(chunk.logprobs)},
         tool_call_chunks=[
-            {
-                "name": call.name,
-                "args": call.arguments_json,
-                "id": call.id,
-                "index": call.index,
-                "type": "tool_call_chunk",
-            }
+            ToolCallChunk(
+                name=call.name, args=call.arguments_json, id=call.id, index=call.index, type="tool_call_chunk"
+            )
             for call in chunk.tool_calls
         ],
     )
@@ -82,7 +81,7 @@ def facts_of(response: ChatResponse, choice: Choice) -> dict[str, Any]:
     """Return the response metadata: who answered, at what cost, chosen how. Plain JSON, each fact once."""
     facts = _who(response.model, response.provider, response.decision, choice)
     facts |= {"finish_reason": response.finish_reason, "id": response.id, "cost": response.usage.total_cost}
-    facts["omni"] |= {
+    facts["omni_call"] = {
         "model_id": response.model_id,
         "cost_source": response.usage.cost_source,
         "usage_is_estimated": response.usage.is_estimated,
@@ -108,14 +107,11 @@ def _who(model: str, provider: str, decision: Decision | None, choice: Choice) -
 
 
 def _untold(facts: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the facts not told before: chunks are merged by adding, so a fact told twice would be doubled."""
-    left: dict[str, Any] = {}
-    for name, value in facts.items():
-        if name not in told:
-            left[name] = value
-        elif isinstance(value, dict):
-            left[name] = _untold(value, told[name])
-    return left
+    """Return the facts not told before.
+
+    LangChain merges chunks by adding in one place and by overwriting in another: only what comes once survives both.
+    """
+    return {name: value for name, value in facts.items() if name not in told}
 
 
 def decision_json(decision: Decision, *, verbose: bool = False) -> dict[str, Any]:

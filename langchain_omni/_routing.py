@@ -76,8 +76,8 @@ def settled_model(messages: Sequence[BaseMessage], sticky: Sticky) -> str | None
         return None
     for message in reversed(messages):
         if isinstance(message, AIMessage):
-            omni = message.response_metadata.get("omni")
-            model = omni.get("model_id") if isinstance(omni, Mapping) else None
+            call = message.response_metadata.get("omni_call")
+            model = call.get("model_id") if isinstance(call, Mapping) else None
             return model if isinstance(model, str) else None
         if sticky == "tool_loop" and isinstance(message, HumanMessage):
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, get_args
 
@@ -231,6 +232,14 @@ class ChatOmni(OmniModel, BaseChatModel):
     def _known_models(self) -> Router:
         ready = self.client or self.async_client
         return self.router or (ready.router if ready else Router(self.models))
+
+    def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None], /) -> dict[str, Any]:
+        answered = [output for output in llm_outputs if output is not None]  # None is LangChain's for a cached answer
+        costs = [output["cost"] for output in answered]
+        return {
+            "models": dict(Counter(output["model_name"] for output in answered)),
+            "cost": None if None in costs else sum(costs),
+        }
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = super()._get_ls_params(stop=stop, **kwargs)

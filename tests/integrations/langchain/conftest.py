@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib import import_module
+from typing import Any
 
 import httpx
 import pytest
@@ -37,3 +38,19 @@ def listed_by_core(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 _REQUEST = httpx.Request("GET", "http://localhost")
+
+
+@pytest.fixture(params=["sandbox", "llmock"])
+def backend(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Settings of a model that answers without a key: from inside the process, and from a server over a socket."""
+    if request.param == "sandbox":
+        return {"mode": "sandbox"}
+    llmock = request.getfixturevalue("llmock")
+    return {"model": "gpt-4o-mini", "providers": {"openai": {"api_key": "test", "base_url": llmock.base_url("openai")}}}
+
+
+@pytest.fixture
+def served(chat_server: ChatServer) -> dict[str, Any]:
+    """Settings of a model that the loopback chat server answers."""
+    chat_server.requests.clear()
+    return {"providers": {"openai": {"api_key": "test", "base_url": chat_server.url}}}

@@ -1,0 +1,195 @@
+"""What an answer carries: who answered, why, at what cost; the same from every way to ask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from integrations.langchain.chat_server import ChatServer
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
+
+from langchain_omni import ChatOmni
+
+Ask = Callable[[ChatOmni, Any], Any]
+
+
+def whole(chunks: Any) -> AIMessageChunk:
+    merged: Any = None
+    for chunk in chunks:
+        merged = chunk if merged is None else merged + chunk
+    return merged
+
+
+async def _awhole(model: ChatOmni, prompt: Any) -> Any:
+    return whole([chunk async for chunk in model.astream(prompt)])
+
+
+async def _ainvoke(model: ChatOmni, prompt: Any) -> Any:
+    return await model.ainvoke(prompt)
+
+
+async def _abatch(model: ChatOmni, prompt: Any) -> Any:
+    return (await model.abatch([prompt]))[0]
+
+
+async def _invoke(model: ChatOmni, prompt: Any) -> Any:
+    return model.invoke(prompt)
+
+
+async def _stream(model: ChatOmni, prompt: Any) -> Any:
+    return whole(model.stream(prompt))
+
+
+async def _batch(model: ChatOmni, prompt: Any) -> Any:
+    return model.batch([prompt])[0]
+
+
+async def _invoke_streaming(model: ChatOmni, prompt: Any) -> Any:
+    return model.invoke(prompt, stream=True)
+
+
+async def _events_v3(model: ChatOmni, prompt: Any) -> Any:
+    return model.stream_events(prompt, version="v3").output
+
+
+WAYS = [_invoke, _ainvoke, _stream, _awhole, _batch, _abatch, _invoke_streaming, _events_v3]
+
+
+def facts(message: AIMessage) -> dict[str, Any]:
+    """Return the metadata without what differs from call to call, and without the mark LangChain puts on v1 content."""
+    found = {k: v for k, v in message.response_metadata.items() if k != "output_version"}
+    found["omni_call"] = {k: v for k, v in found["omni_call"].items() if k != "latency_s"}
+    decision = found["omni"]["decision"]
+    if decision is not None:  # its numbers move with every answer the router learns from
+        kept = {name: decision[name] for name in ("model", "provider", "rejected", "weights", "policy")}
+        found["omni"] = {**found["omni"], "decision": kept, "facts": sorted(decision)}
+    return found
+
+
+@pytest.mark.parametrize("settings", [{"model": "gpt-4o"}, {"model": "auto", "verbose": True}], ids=["named", "auto"])
+async def test_every_way_to_ask_tells_the_same_facts(served: dict[str, Any], settings: dict[str, Any]):
+    model = ChatOmni(**served, **settings)
+    answers = [await way(model, "Tell me about the sea.") for way in WAYS]
+    first = facts(answers[0])
+    for way, answer in zip(WAYS, answers, strict=True):
+        assert facts(answer) == first, way.__name__
+        assert answer.text == answers[0].text
+        assert answer.usage_metadata["input_tokens"] == answers[0].usage_metadata["input_tokens"]
+
+
+async def test_the_served_model_is_named_once_and_apart_from_the_vendor(served: dict[str, Any]):
+    model = ChatOmni(model="gpt-4o", **served)
+    for way in WAYS:
+        metadata = (await way(model, "hi")).response_metadata
+        assert metadata["model_name"] == "gpt-4o-2026-01-01"
+        assert metadata["model_provider"] == "omni" == model._get_ls_params()["ls_provider"]
+        assert metadata["provider"] == "openai"
+
+
+def test_the_first_chunk_tells_who_answers_and_why_before_the_text(served: dict[str, Any]):
+    chunks = list(ChatOmni(model="auto", **served).stream("Tell me about the sea."))
+    first = chunks[0].response_metadata
+    assert first["provider"] == "openai"
+    assert first["omni"]["decision"]["ranking"][0]["model"] == first["omni"]["decision"]["model"]
+    assert "cost" not in first
+    assert all("model_name" not in chunk.response_metadata for chunk in chunks[1:])
+
+
+def test_cost_comes_once_and_merging_three_streams_does_not_crash(served: dict[str, Any]):
+    model = ChatOmni(model="gpt-4o", **served)
+    chunks = list(model.stream("Tell me about the sea."))
+    priced = [chunk for chunk in chunks if chunk.response_metadata.get("cost") is not None]
+    assert len(priced) == 1
+    assert len(chunks) > 5
+    merged = whole(chunks)
+    assert merged.response_metadata["cost"] > 0
+    assert merged.usage_metadata is not None
+    assert all(isinstance(count, int) for count in merged.usage_metadata.values())
+
+
+def test_an_unknown_price_is_no_cost_and_not_zero(chat_server: ChatServer):
+    model = ChatOmni(model="local/tiny", providers={"local": {"base_url": chat_server.url}})
+    assert model.invoke("hi").response_metadata["cost"] is None
+    assert whole(model.stream("hi")).response_metadata["cost"] is None
+
+
+def test_a_decision_is_plain_json_and_verbose_adds_each_rejection(served: dict[str, Any]):
+    import json
+
+    brief = ChatOmni(model="auto", **served).invoke("hi").response_metadata["omni"]["decision"]
+    assert json.loads(json.dumps(brief)) == brief
+    assert brief["rejected_count"] > 0
+    assert "rejected" not in brief
+    full = ChatOmni(model="auto", verbose=True, **served).invoke("hi").response_metadata["omni"]["decision"]
+    assert len(full["rejected"]) == full["rejected_count"]
+
+
+@pytest.mark.parametrize("ask", [ChatOmni.invoke, lambda *a: whole(ChatOmni.stream(*a))], ids=["invoke", "stream"])
+@pytest.mark.parametrize("version", [None, "v1"])
+def test_reasoning_and_citations_are_standard_blocks(served: dict[str, Any], ask: Ask, version: str | None):
+    answer = ask(ChatOmni(model="gpt-4o", output_version=version, **served), "[reason] [cite] Why is the sea salty")
+    blocks = answer.content_blocks
+    assert [block["type"] for block in blocks] == ["reasoning", "text"]
+    assert blocks[0]["reasoning"] == "First this, then that."
+    (citation,) = blocks[1]["annotations"]
+    assert citation == {
+        "type": "citation",
+        "url": "https://example.org/a",
+        "title": "A",
+        "start_index": 0,
+        "end_index": 3,
+    }
+    assert blocks[1]["text"].startswith("You said")
+
+
+@pytest.mark.parametrize("ask", [ChatOmni.invoke, lambda *a: whole(ChatOmni.stream(*a))], ids=["invoke", "stream"])
+@pytest.mark.parametrize("version", [None, "v1"])
+def test_a_provider_gets_its_own_reasoning_back_on_the_next_turn(
+    chat_server: ChatServer, ask: Ask, version: str | None
+):
+    model = ChatOmni(
+        model="deepseek/deepseek-reasoner",
+        output_version=version,
+        providers={"deepseek": {"api_key": "test", "base_url": chat_server.url}},
+    )
+    first = ask(model, "[reason] one")
+    chat_server.requests.clear()
+    _allow_reasoning(chat_server, model, [HumanMessage("[reason] one"), first, HumanMessage("two")])
+    assert chat_server.requests[-1].json["messages"][1]["reasoning_content"] == "First this, then that."
+
+
+def _allow_reasoning(server: ChatServer, model: ChatOmni, messages: list[Any]) -> None:
+    from loopback import Reply
+
+    choice = {"index": 0, "message": {"role": "assistant", "content": "ok"}, "finish_reason": "stop"}
+    server.script(Reply(body={"id": "1", "model": "m", "choices": [choice]}))
+    model.invoke(messages)
+
+
+def test_another_vendor_gets_the_text_and_the_answer_says_what_was_left_out(chat_server: ChatServer):
+    own = {"api_key": "test", "base_url": chat_server.url}
+    model = ChatOmni(model="deepseek/deepseek-reasoner", providers={"deepseek": own, "openai": own})
+    first = model.invoke("[reason] one")
+    second = model.invoke([HumanMessage("one"), first, HumanMessage("two")], model="gpt-4o")
+    assert "reasoning_content" not in chat_server.requests[-1].json["messages"][1]
+    assert second.response_metadata["omni_call"]["dropped_params"] == ["reasoning"]
+
+
+def test_an_edited_answer_is_sent_as_edited(chat_server: ChatServer):
+    model = ChatOmni(
+        model="deepseek/deepseek-reasoner", providers={"deepseek": {"api_key": "test", "base_url": chat_server.url}}
+    )
+    first = model.invoke("[reason] one")
+    first.content = "Something else."
+    _allow_reasoning(chat_server, model, [HumanMessage("one"), first, HumanMessage("two")])
+    sent = chat_server.requests[-1].json["messages"][1]
+    assert sent["content"] == "Something else."
+    assert sent["reasoning_content"] == "First this, then that."
+
+
+def test_totals_of_a_generation_sum_cost_and_count_models(served: dict[str, Any]):
+    model = ChatOmni(model="gpt-4o", **served)
+    result = model.generate([[HumanMessage("one")], [HumanMessage("two")]])
+    costs = [row[0].message.response_metadata["cost"] for row in result.generations]
+    assert result.llm_output == {"models": {"gpt-4o-2026-01-01": 2}, "cost": pytest.approx(sum(costs))}

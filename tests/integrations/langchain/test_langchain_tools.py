@@ -1,0 +1,189 @@
+"""Tools, tool choices and structured answers."""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+import pytest
+from integrations.langchain.chat_server import ChatServer
+from langchain_core.exceptions import ModelError, OutputParserException
+from langchain_core.messages import AIMessage
+from langchain_core.tools import tool
+from loopback import Reply, events
+from pydantic import BaseModel
+
+from langchain_omni import ChatOmni, OmniRefusalError
+from omnilabs.errors import InvalidRequestError
+
+
+@tool
+def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+class City(BaseModel):
+    """A city."""
+
+    name: str
+    people: int
+
+
+class CityDict(TypedDict):
+    """A city."""
+
+    name: str
+    people: int
+
+
+SCHEMA = {
+    "title": "City",
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "people": {"type": "integer"}},
+    "required": ["name", "people"],
+}
+
+
+@pytest.fixture
+def model(served: dict[str, Any]) -> ChatOmni:
+    return ChatOmni(model="gpt-4o", **served)
+
+
+@pytest.mark.parametrize(
+    ("choice", "wire"),
+    [
+        ("any", "required"),
+        (True, "required"),
+        ("required", "required"),
+        ("auto", "auto"),
+        ("none", "none"),
+        ("add", {"type": "function", "function": {"name": "add"}}),
+        ({"type": "function", "function": {"name": "add"}}, {"type": "function", "function": {"name": "add"}}),
+        ({"type": "tool", "name": "add"}, {"type": "function", "function": {"name": "add"}}),
+        ({"type": "any"}, "required"),
+        (None, None),
+        (False, None),
+    ],
+)
+def test_a_tool_choice_reaches_the_wire_in_its_words(chat_server: ChatServer, model: ChatOmni, choice: Any, wire: Any):
+    model.bind_tools([add], tool_choice=choice).invoke("hi")
+    assert chat_server.requests[-1].json.get("tool_choice") == wire
+
+
+def test_a_tool_choice_that_is_none_of_the_tools_is_refused_when_bound(model: ChatOmni):
+    with pytest.raises(InvalidRequestError, match="one of the tools \\(add\\), not 'subtract'"):
+        model.bind_tools([add], tool_choice="subtract")
+
+
+@pytest.mark.parametrize("form", [add, {"type": "function", "function": {"name": "add", "parameters": {}}}])
+def test_strict_and_parallel_calls_reach_the_wire(chat_server: ChatServer, model: ChatOmni, form: Any):
+    model.bind_tools([form], strict=True, parallel_tool_calls=False).invoke("hi")
+    body = chat_server.requests[-1].json
+    assert body["tools"][0]["function"]["strict"] is True
+    assert body["parallel_tool_calls"] is False
+
+
+def test_tools_and_an_answer_schema_go_together(chat_server: ChatServer, model: ChatOmni):
+    model.bind_tools(
+        [add], strict=True, response_format={"type": "json_schema", "json_schema": {"name": "City", "schema": SCHEMA}}
+    ).invoke("hi")
+    body = chat_server.requests[-1].json
+    assert body["response_format"]["json_schema"]["name"] == "City"
+    assert len(body["tools"]) == 1
+
+
+def test_no_tools_are_not_sent_as_an_empty_list(chat_server: ChatServer, model: ChatOmni):
+    model.bind_tools([]).invoke("hi")
+    assert "tools" not in chat_server.requests[-1].json
+
+
+def test_broken_arguments_are_an_invalid_call_not_an_error(chat_server: ChatServer, model: ChatOmni):
+    call = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": '{"a": 1'}}
+    message = {"role": "assistant", "content": None, "tool_calls": [call]}
+    chat_server.script(Reply(body={"model": "m", "choices": [{"message": message, "finish_reason": "tool_calls"}]}))
+    answer = model.bind_tools([add]).invoke("hi")
+    assert answer.tool_calls == []
+    assert answer.invalid_tool_calls[0]["args"] == '{"a": 1'
+
+
+@pytest.mark.parametrize("method", ["json_schema", "function_calling"])
+@pytest.mark.parametrize("schema", [City, CityDict, SCHEMA], ids=["pydantic", "typeddict", "json_schema"])
+def test_an_answer_has_the_form_asked_for(model: ChatOmni, schema: Any, method: str):
+    answer = model.with_structured_output(schema, method=method).invoke("a city 'Bern' of 12")
+    assert type(answer) is (City if schema is City else dict)
+    assert dict(answer) == {"name": "Bern", "people": 12}
+
+
+@pytest.mark.parametrize("method", ["json_schema", "function_calling"])
+def test_strict_reaches_the_wire(chat_server: ChatServer, model: ChatOmni, method: str):
+    model.with_structured_output(City, method=method, strict=True).invoke("hi 'x' 3")
+    body = chat_server.requests[-1].json
+    asked = body["response_format"]["json_schema"] if method == "json_schema" else body["tools"][0]["function"]
+    assert asked["strict"] is True
+    assert asked.get("schema", asked.get("parameters"))["additionalProperties"] is False
+
+
+def test_include_raw_keeps_the_message_and_a_parsers_failure(chat_server: ChatServer, model: ChatOmni):
+    chain = model.with_structured_output(City, include_raw=True)
+    good = chain.invoke("a city 'Bern' of 3")
+    assert good["parsed"] == City(name="Bern", people=3)
+    assert good["parsing_error"] is None
+    assert good["raw"].response_metadata["cost"] > 0
+    _say(chat_server, "not JSON")
+    bad = chain.invoke("hi")
+    assert bad["parsed"] is None
+    assert isinstance(bad["parsing_error"], OutputParserException)
+
+
+def test_a_parsers_failure_is_raised_without_include_raw(chat_server: ChatServer, model: ChatOmni):
+    _say(chat_server, '{"name": "Bern"}')
+    with pytest.raises(OutputParserException, match="people"):
+        model.with_structured_output(City).invoke("hi")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_refusal_is_an_error_of_its_own(chat_server: ChatServer, model: ChatOmni, stream: bool):
+    message = {"role": "assistant", "content": None, "refusal": "I will not."}
+    head = {"id": "1", "model": "m"}
+    if stream:
+        chat_server.script(
+            events(
+                {**head, "choices": [{"delta": message, "finish_reason": None}]},
+                {**head, "choices": [{"delta": {}, "finish_reason": "stop"}]},
+                "[DONE]",
+            )
+        )
+    else:
+        chat_server.script(Reply(body={**head, "choices": [{"message": message, "finish_reason": "stop"}]}))
+    chain = model.with_structured_output(City)
+    with pytest.raises(OmniRefusalError, match="I will not") as caught:
+        list(chain.stream("hi")) if stream else chain.invoke("hi")
+    assert isinstance(caught.value, ModelError)
+    assert caught.value.is_retryable is False
+
+
+def test_a_structured_answer_is_streamed_as_it_grows(model: ChatOmni):
+    pieces = list(model.with_structured_output(SCHEMA).stream("a city 'Constantinople' of 3"))
+    assert len(pieces) > 2
+    assert pieces[-1] == {"name": "Constantinople", "people": 3}
+
+
+@pytest.mark.parametrize(("schema", "method"), [(City, "yaml"), (None, "json_schema"), (None, "function_calling")])
+def test_a_wrong_method_or_a_missing_schema_is_refused(model: ChatOmni, schema: Any, method: str):
+    with pytest.raises(InvalidRequestError):
+        model.with_structured_output(schema, method=method)
+
+
+def test_json_mode_takes_any_form(model: ChatOmni):
+    assert model.with_structured_output(method="json_mode").invoke("JSON with 'a'") == {"a": "something"}
+
+
+def test_a_structured_answer_may_call_tools_first(model: ChatOmni):
+    chain = model.with_structured_output(City, include_raw=True, tools=[add])
+    raw: AIMessage = chain.invoke("what is 1 + 2 ?")["raw"]
+    assert raw.tool_calls[0]["name"] == "add"
+
+
+def _say(server: ChatServer, text: str) -> None:
+    message = {"role": "assistant", "content": text}
+    server.script(Reply(body={"id": "1", "model": "m", "choices": [{"message": message, "finish_reason": "stop"}]}))

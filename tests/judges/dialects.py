@@ -134,7 +134,7 @@ def validate_gemini(body: Mapping[str, Any], own: frozenset[str] = frozenset()) 
 VALIDATE = {"openai": validate_openai, "anthropic": validate_anthropic, "gemini": validate_gemini}
 MODELS: Mapping[str, Mapping[str, str]] = {
     "openai": {"plain": "gpt-4.1", "thinking": "gpt-5-mini", "simple": "gpt-4-turbo"},
-    "anthropic": {"plain": "claude-sonnet-4-5", "thinking": "claude-opus-5", "simple": "claude-3-5-haiku"},
+    "anthropic": {"plain": "claude-sonnet-4-6", "thinking": "claude-opus-5", "simple": "claude-3-5-haiku"},
     "gemini": {"plain": "gemini-2.5-flash", "thinking": "gemini-3.5-flash", "simple": "gemini-2.5-pro"},
 }
 """By wire: a model that takes a temperature, one that reasons, and one that is asked for a schema by a forced tool."""
@@ -180,7 +180,7 @@ class OpenAIJudge:
         state = ChatCompletionStreamState()
         for chunk in create(**body):
             state.handle_chunk(chunk)
-        return _of_completion(state.get_final_completion())
+        return _of_completion(state.current_completion_snapshot)  # the final one refuses to be cut off
 
     def close(self) -> None:
         self._client.close()

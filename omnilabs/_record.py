@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 __all__ = ["Record", "evolve", "plain"]
 
+_LEAVES = frozenset({str, int, float, bool, type(None)})
+
 R = TypeVar("R", bound="Record")
 
 if TYPE_CHECKING:
@@ -73,6 +75,8 @@ def evolve(record: R, **changes: Any) -> R:
 
 def plain(value: object) -> Any:
     """Return `value` in JSON types: records and mappings as dicts, tuples as lists, Decimal as float."""
+    if type(value) in _LEAVES:  # nearly all values; the checks below are slow
+        return value
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -77,7 +77,7 @@ def test_what_the_service_itself_refuses_is_told(omni: Omni, server: OmniServer)
     stranger = connect(omni, server, api_key="wrong-key-1")
     with pytest.raises(BadRequestError, match="Unknown model: gpt-9"):
         client.chat(JOKE, "gpt-9")
-    with pytest.raises(BadRequestError, match=r"messages\.0\.role: Field required"):
+    with pytest.raises(BadRequestError, match=r"messages\.\d\.role: Field required"):
         client.chat(JOKE, "gpt-4", extra_body={"messages": [{"content": "x"}]})
     with pytest.raises(AuthenticationError, match="Invalid API key") as caught:
         stranger.get_available_models()

@@ -67,6 +67,7 @@ class StreamSession:
         self._response: ChatResponse | None = None
         self._over = False
         self._told = False
+        self._failure: OmniError | None = None
         self.has_begun = False
 
     @property
@@ -129,6 +130,27 @@ class StreamSession:
         """Return, once, the chunks that came while the stream was opened."""
         chunks, self._pending = self._pending, []
         return chunks
+
+    def take(self, data: bytes | OmniError | None) -> list[ChatChunk]:
+        """Return the chunks that these bytes, the end (None) or a failure complete; `check` then raises what broke."""
+        try:
+            return self.feed(data) if isinstance(data, bytes) else self.end(data)
+        except OmniError as error:
+            self._failure = _bare(error)
+            return []
+
+    def check(self) -> None:
+        """Raise what broke the stream, if anything, from a frame that holds nothing the provider sent.
+
+        Raises:
+            OmniError: As `feed` and `end`.
+        """
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            try:
+                raise failure
+            finally:
+                del failure
 
     def feed(self, data: bytes) -> list[ChatChunk]:
         """Return the chunks these bytes complete.
@@ -202,6 +224,8 @@ class StreamSession:
     def _last(self) -> ChatChunk:
         """Close the response and return the chunk that carries what comes once."""
         self._over = True
+        if self.first_chunk_s is None:  # the first piece and the last came at once
+            self.first_chunk_s = self._clock() - self._begun
         response = replace(self._warned(self._seen.response()), ttft_s=self.first_chunk_s)
         if response.usage.all_tokens is None:
             response = replace(response, usage=self._estimate())
@@ -226,7 +250,7 @@ class StreamSession:
             isinstance(error, TransportError) and not isinstance(error, TimeoutError)
         ):
             failed = self._interrupted(f"the stream of {self.target.provider} broke: {error.message}")
-            failed.__cause__ = error
+            failed.__cause__ = _bare(error)
         failed.provider = self.target.provider
         failed.model = self.target.model.id
         failed.partial = self.response
@@ -273,6 +297,12 @@ class StreamSession:
             cost_source="unknown",
             is_estimated=True,
         )
+
+
+def _bare(error: OmniError) -> OmniError:
+    """Return an error without its traceback, whose frames hold what the provider sent: it may have repeated a key."""
+    error.__traceback__ = None
+    return error
 
 
 def _says_more(chunk: ChatChunk) -> bool:

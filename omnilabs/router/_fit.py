@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from omnilabs.errors import InvalidRequestError
 from omnilabs.router._forecast import Forecaster, Reading
 from omnilabs.router._numpy import need_numpy
 from omnilabs.router._prior import Entry
@@ -128,7 +127,7 @@ class Fit:
         """Return what `to_dict` wrote.
 
         Raises:
-            InvalidRequestError: The weights are of another size than this version uses.
+            ValueError: The weights are of another size than this version uses.
             ConfigurationError: There are weights, and numpy is not installed.
         """
         levels = Levels(**data["levels"])
@@ -140,9 +139,7 @@ class Fit:
 
         raw = np.frombuffer(zlib.decompress(base64.b64decode(text["weights"])), np.int8)
         if text["buckets"] != BUCKETS or raw.size != BUCKETS * len(levels.own):
-            raise InvalidRequestError(
-                "the saved weights are of another version: fit the router again", parameter="path"
-            )
+            raise ValueError("its weights are of another version: fit the router again")
         return cls(levels, data["rows"], text["step"], raw.reshape(BUCKETS, len(levels.own)))
 
 

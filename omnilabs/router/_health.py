@@ -13,6 +13,7 @@ __all__ = ["Health", "Seen"]
 _HALF_LIFE_S = 600.0
 _PRIOR_CALLS = 3.0
 _MIN_ANSWER_S = 0.05
+_KEEP_RATIO = 0.99
 
 
 @dataclass(slots=True)
@@ -22,9 +23,13 @@ class _Average:
     total: float = 0.0
     weight: float = 0.0
 
-    def add(self, value: float, keep: float) -> None:
-        self.total = self.total * keep + value
-        self.weight = self.weight * keep + 1.0
+    def fade(self, keep: float) -> None:
+        self.total *= keep
+        self.weight *= keep
+
+    def add(self, value: float) -> None:
+        self.total += value
+        self.weight += 1.0
 
     def blend(self, prior: float | None, keep: float) -> float | None:
         """Return the mean, pulled towards `prior` as if that were three calls; None while nothing is known."""
@@ -78,6 +83,7 @@ class Health:
         expected_output_tokens: float | None,
         ttft_s: float | None,
         total_s: float | None,
+        expected_ttft_s: float | None = None,
         input_tokens: int | None = None,
         estimated_input_tokens: float | None = None,
     ) -> None:
@@ -87,16 +93,19 @@ class Health:
             own = self._models.setdefault(model_id, _Model(now))
             keep = self._keep(own, now)
             own.at_s = now
+            for average in (own.ttft_s, own.s_per_token, own.log_length):
+                average.fade(keep)
             if ttft_s is not None and ttft_s >= 0:
-                own.ttft_s.add(ttft_s, keep)
+                own.ttft_s.add(ttft_s)
             if total_s is not None and output_tokens:
-                # Without a first-token time the expected one is taken off by the reader's prior, so all is speed.
-                answer_s = max(total_s - (ttft_s or 0.0), _MIN_ANSWER_S)
-                own.s_per_token.add(answer_s / output_tokens, keep)
+                # An answer that was not streamed tells only the whole: the expected wait, at most half, is taken off.
+                waited_s = min(expected_ttft_s or 0.0, total_s / 2) if ttft_s is None else ttft_s
+                own.s_per_token.add(max(total_s - waited_s, _MIN_ANSWER_S) / output_tokens)
             if output_tokens and expected_output_tokens:
-                own.log_length.add(math.log(output_tokens / expected_output_tokens), keep)
+                own.log_length.add(math.log(output_tokens / expected_output_tokens))
             if input_tokens and estimated_input_tokens and estimated_input_tokens >= 1:
-                self._log_token_ratio.add(math.log(input_tokens / estimated_input_tokens), 0.99)
+                self._log_token_ratio.fade(_KEEP_RATIO)
+                self._log_token_ratio.add(math.log(input_tokens / estimated_input_tokens))
 
     def expect(self, model_id: str, ttft_s: float | None, s_per_token: float | None) -> Seen:
         """Return what to expect of a model, given what the catalogue says of it."""
@@ -106,7 +115,9 @@ class Health:
         with self._lock:
             keep = self._keep(own, self._clock())
             length = own.log_length.blend(0.0, keep) or 0.0
-            return Seen(own.ttft_s.blend(ttft_s, keep), own.s_per_token.blend(s_per_token, keep), math.exp(length))
+            pace, wait = own.s_per_token.blend(s_per_token, keep), own.ttft_s.blend(ttft_s, keep)
+            # Of answers that were never streamed only the whole is known: the wait is in the pace then.
+            return Seen(0.0 if wait is None and pace is not None else wait, pace, math.exp(length))
 
     @property
     def token_ratio(self) -> float:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from omnilabs._decision import Decision
 from omnilabs._models import ModelInfo
 from omnilabs._request import ChatRequest
-from omnilabs.errors import InvalidRequestError, UnknownModelError
+from omnilabs.errors import ConfigurationError, InvalidRequestError, UnknownModelError
 from omnilabs.router._feedback import Feedback
 from omnilabs.router._fit import Fit
 from omnilabs.router._forecast import Forecaster, Reading, sigmoid, tokens_of
@@ -106,11 +106,11 @@ class Knowledge:
         model = self.find(model_id)
         if model is None:
             return
+        entry = self._entries[self._places[model.id]]
         expected = estimated = None
         if request is not None:
             reading = self._forecaster.read(request)
             estimated = reading.input_tokens
-            entry = self._entries[self._places[model.id]]
             # An answer cut short by the caller's own limit tells nothing of the model's habits.
             if request.max_tokens is None or (output_tokens or 0) < request.max_tokens:
                 expected = sum(tokens_of(entry, reading))
@@ -120,6 +120,7 @@ class Knowledge:
             expected_output_tokens=expected,
             ttft_s=ttft_s,
             total_s=total_s,
+            expected_ttft_s=entry.ttft_s,
             input_tokens=input_tokens,
             estimated_input_tokens=estimated,
         )
@@ -201,14 +202,14 @@ class Knowledge:
         """
         router = cls(models, **options)
         try:
-            state = json.loads(Path(path).read_text("utf-8"))
+            state: Any = json.loads(Path(path).read_text("utf-8"))
             if state["format"] != STATE_FORMAT:
-                raise InvalidRequestError(
-                    f"{path} is of format {state['format']!r}, not {STATE_FORMAT}", parameter="path"
-                )
+                raise ValueError(f"format {state['format']!r}, not {STATE_FORMAT}")
             router._fit = None if state["fit"] is None else Fit.from_dict(state["fit"])
             router._feedback = Feedback.from_dict(state["feedback"])
-        except (KeyError, TypeError, json.JSONDecodeError, zlib.error) as exc:
+        except ConfigurationError:
+            raise
+        except (KeyError, TypeError, ValueError, zlib.error) as exc:
             raise InvalidRequestError(f"{path} is not what Router.save writes: {exc!r}", parameter="path") from exc
         return router
 

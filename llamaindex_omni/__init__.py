@@ -2,5 +2,13 @@
 
 from llamaindex_omni.base import OmniLLM
 from llamaindex_omni.events import OmniAbandonedEvent, OmniFallbackEvent, OmniRoutingEvent
+from llamaindex_omni.selector import OmniSelection, OmniSelector
 
-__all__ = ["OmniAbandonedEvent", "OmniFallbackEvent", "OmniLLM", "OmniRoutingEvent"]
+__all__ = [
+    "OmniAbandonedEvent",
+    "OmniFallbackEvent",
+    "OmniLLM",
+    "OmniRoutingEvent",
+    "OmniSelection",
+    "OmniSelector",
+]

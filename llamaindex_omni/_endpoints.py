@@ -218,12 +218,15 @@ class OmniEndpoints(OmniSettings):
             InvalidRequestError: A message or a `route` that cannot be used.
         """
         given = {name: value for name, value in kwargs.items() if value is not None}
-        settings = {**self.additional_kwargs, **given}
+        settings: dict[str, Any] = {
+            "temperature": self.temperature,
+            "max_tokens": self.max_tokens,
+            **self.additional_kwargs,
+            **given,
+        }
         route = settings.pop("route", None)
         model: str | Decision | None = settings.pop("model", self.model)
         single_call = settings.pop("allow_parallel_tool_calls", True) is False
-        settings.setdefault("temperature", self.temperature)
-        settings.setdefault("max_tokens", self.max_tokens)
         routing = {name: settings.pop(name, getattr(self, name)) for name in ROUTING}
         source = "pinned"
         if route is not None:
@@ -243,15 +246,17 @@ class OmniEndpoints(OmniSettings):
         self, ask: Ask, response: OmniResponse, span_id: str | None = None, *, delta: str | None = None
     ) -> ChatResponse:
         """Remember and tell what a whole answer shows, and return it; `delta` is None unless it ends a stream."""
-        self._loops.remember(response)
+        if response.tool_calls:
+            self._loops.remember(response)
         told = report(ask, response)
         span_id = span_id or active_span_id.get()
         is_stream = delta is not None
         if ask.source != "pinned" and (not is_stream or response.decision is None):
             first = response if response.decision is None else response.decision
             _dispatcher.event(ask.routed(first.model, first.provider, told.get("decision"), span_id))
-        for event in fallback_events(ask, response.attempts, response.model_id, span_id):
-            _dispatcher.event(event)
+        if response.attempts:
+            for event in fallback_events(ask, response.attempts, response.model_id, span_id):
+                _dispatcher.event(event)
         return to_chat_response(response, told, delta=delta, single_call=ask.single_call)
 
 

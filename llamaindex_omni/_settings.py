@@ -53,7 +53,8 @@ class OmniSettings(FunctionCallingLLM):
     Dumps, pickles, repr and payloads hold no key: the other side reads it from its own environment.
     """
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, arbitrary_types_allowed=True)
+    # The validator is built with the first instance: an import should not pay for it, four classes over.
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, arbitrary_types_allowed=True, defer_build=True)
 
     model: str = Field("auto", description="A model's id, or 'auto' to choose one for each call.")
     temperature: float | None = Field(None, description="0 to 2; not sent unless set.")

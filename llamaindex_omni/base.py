@@ -52,12 +52,16 @@ class OmniLLM(OmniStructured):
     def metadata(self) -> LLMMetadata:
         """What holds for every model that may answer: no I/O, and the same whichever answered last."""
         key = (self.model, self.model_names and tuple(self.model_names), self.context_window, self.max_tokens)
-        if self._described is None or self._described[0] != key:
+        described = self._described
+        if described is None or described[0] != key:
             names = self.model_names if self.model == "auto" else [self.model]
             models = candidates(self._clients, names)
-            described = describe(self.model, models, context_window=self.context_window, max_tokens=self.max_tokens)
-            self._described = key, described
-        return self._described[1]
+            described = (
+                key,
+                describe(self.model, models, context_window=self.context_window, max_tokens=self.max_tokens),
+            )
+            self._described = described
+        return described[1]
 
     def metadata_for(self, model: str) -> LLMMetadata:
         """Return the metadata of one model."""

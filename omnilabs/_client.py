@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar, Unpack, overload
 
-from omnilabs._config import Mode, ProviderConfig, veil_key, veil_keys
+from omnilabs._config import Mode, ProviderConfig, veil_address, veil_key, veil_keys
 from omnilabs._core import ClientCore, ClientOptions, Plan
 from omnilabs._decision import Decision
 from omnilabs._drive import AsyncChatStream, ChatStream, adrive, drive
@@ -61,6 +61,7 @@ class _Client(Generic[T]):
         """
         # From here on a traceback that shows locals shows no key.
         key, api_key, providers = veil_key(api_key), None, veil_keys(providers)
+        base_url = veil_address(base_url)
         self._core = ClientCore(
             Veiled(os.environ),
             api_key=key,
@@ -89,6 +90,8 @@ class _Client(Generic[T]):
         return self._core.ledger.spend()
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_core"):  # a traceback shows a client whose construction failed
+            return f"{type(self).__name__}()"
         return f"{type(self).__name__}(mode={self.mode!r})"
 
     def _new_transport(self) -> T:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias, cast, get_args
@@ -13,7 +14,7 @@ from omnilabs.errors import ConfigurationError
 from omnilabs.providers import PROVIDERS, Endpoint, ProviderSpec
 from omnilabs.providers._registry import HOSTED, SANDBOX, WIRES
 
-__all__ = ["ClientConfig", "Mode", "ProviderConfig", "veil_key", "veil_keys"]
+__all__ = ["ClientConfig", "Mode", "ProviderConfig", "veil_address", "veil_key", "veil_keys"]
 
 Mode: TypeAlias = Literal["hosted", "embedded", "sandbox"]
 ProviderConfig: TypeAlias = Mapping[str, Any]
@@ -75,6 +76,7 @@ class ClientConfig:
             ConfigurationError: Nothing says whom to ask, or arguments contradict each other.
         """
         environ, api_key, providers = Veiled(environ), veil_key(api_key), veil_keys(providers)
+        base_url = veil_address(base_url)
         chosen = _choose_mode(environ, api_key=api_key, base_url=base_url, mode=mode, providers=providers)
         for name, value in limits.items():
             _check_limit(name, value)
@@ -150,7 +152,7 @@ def _is_named(spec: ProviderSpec, environ: Mapping[str, str]) -> bool:
 
 def _hosted(environ: Mapping[str, str], api_key: Secret | None, base_url: str | None) -> Endpoint:
     key = api_key or veil_key(_get(environ, "OMNI_API_KEY"))
-    address = base_url or _get(environ, "OMNI_BASE_URL") or HOSTED.base_url
+    address = base_url or veil_address(_get(environ, "OMNI_BASE_URL")) or HOSTED.base_url
     return Endpoint(HOSTED, _address(HOSTED.name, address), _secret("api_key", key))
 
 
@@ -163,7 +165,7 @@ def _embedded(
     unasked: set[str] = set()
     for name, spec in PROVIDERS.items():
         given = providers.get(name)
-        address = _get(environ, *spec.base_url_env)
+        address = veil_address(_get(environ, *spec.base_url_env))
         key = veil_key(_get(environ, *spec.key_env))
         if given is not None:
             endpoints[name] = _endpoint(spec, given, address, key)
@@ -214,15 +216,17 @@ def _endpoint(spec: ProviderSpec, given: ProviderConfig, address: str | None, ke
     if spec.needs_key and not own_key and base_url == spec.base_url:
         raise ConfigurationError(_no_key(spec))
     return Endpoint(
-        spec, _address(spec.name, str(base_url)), _secret(spec.name, own_key), dict(given.get("headers") or {})
+        spec,
+        _address(spec.name, str(base_url)),
+        _secret(spec.name, own_key),
+        _headers(spec.name, given.get("headers") or {}),
     )
 
 
 def _address(name: str, url: str) -> str:
     if not url.startswith(("http://", "https://")):
         raise ConfigurationError(f"the base_url of {name!r} must begin with http:// or https://, not {url[:9]!r}…")
-    if "@" in url.partition("//")[2].partition("/")[0]:
-        url = ""  # a traceback with locals would show it
+    if veil_address(url) != url or _VEIL in url:
         raise ConfigurationError(f"the base_url of {name!r} holds a user name or password: use api_key or headers")
     return url.rstrip("/")
 
@@ -235,6 +239,15 @@ def veil_key(key: object) -> Secret | None:
     return Secret(text) if text else None
 
 
+def veil_address(url: str | None) -> str | None:
+    """Return an address without the password it must not have, still wrong enough to be refused."""
+    return None if url is None else _USER_INFO.sub(_VEIL, str(url), count=1)
+
+
+_VEIL = "//…@"
+_USER_INFO = re.compile(r"//[^/?#]*@")
+
+
 def veil_keys(providers: Mapping[str, ProviderConfig] | None) -> Mapping[str, ProviderConfig] | None:
     """Return the providers' settings with every key and header as a `Secret`."""
     if not isinstance(providers, Mapping):
@@ -244,14 +257,33 @@ def veil_keys(providers: Mapping[str, ProviderConfig] | None) -> Mapping[str, Pr
 
 def _veil_fields(given: ProviderConfig) -> ProviderConfig:
     fields = dict(given)
+    if "base_url" in fields:
+        fields["base_url"] = veil_address(fields["base_url"])
     if "api_key" in fields:
         fields["api_key"] = veil_key(fields["api_key"])
     if isinstance(fields.get("headers"), Mapping):
         fields["headers"] = {
-            name: value if isinstance(value, Secret) else Secret(str(value))
+            str(name): value if isinstance(value, Secret) else Secret(str(value).strip())
             for name, value in fields["headers"].items()
         }
     return fields
+
+
+def _headers(name: str, headers: object) -> dict[str, Secret]:
+    """Return headers that can be sent.
+
+    Raises:
+        ConfigurationError: They are no mapping, or one holds what HTTP does not allow; it is not quoted.
+    """
+    if not isinstance(headers, Mapping):
+        raise ConfigurationError(f"the headers of {name!r} are a mapping of names to values")
+    for header, value in headers.items():
+        if not _HEADER_NAME.fullmatch(header) or not (value.reveal().isascii() and value.reveal().isprintable()):
+            raise ConfigurationError(f"the header {header!r} of {name!r} holds characters that HTTP does not allow")
+    return dict(headers)
+
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 def _secret(name: str, key: Secret | None) -> Secret | None:

@@ -178,11 +178,8 @@ def _chunks(session: StreamSession) -> Generator[ChatChunk, None, None]:
         yield ChatChunk()  # for the constructor
         yield from session.pending()
         while not session.is_over:
-            data = stream.read()
-            if isinstance(data, bytes):
-                yield from session.feed(data)
-            else:
-                yield from session.end(data)
+            yield from session.take(stream.read())
+            session.check()
         stream.drain()
     finally:
         session.abandon()
@@ -196,9 +193,9 @@ async def _achunks(session: StreamSession) -> AsyncGenerator[ChatChunk, None]:
         for chunk in session.pending():
             yield chunk
         while not session.is_over:
-            data = await stream.read()
-            for chunk in session.feed(data) if isinstance(data, bytes) else session.end(data):
+            for chunk in session.take(await stream.read()):
                 yield chunk
+            session.check()
         await stream.drain()
     finally:
         session.abandon()

@@ -227,7 +227,11 @@ def _await_beginning(session: StreamSession) -> Flow[OmniError | None]:
 
 
 def _from_success(error: OmniError, reply: HttpResponse | StreamHead) -> OmniError:
-    """Return an error found in a success, with what its headers say as they would beside an error status."""
+    """Return an error found in a success, with what its headers say as they would beside an error status.
+
+    Without its traceback, whose frames hold the provider's answer: it may have repeated a key.
+    """
+    error.__traceback__ = None
     error.request_id = error.request_id or request_id_of(reply.headers)
     if error.retry_after_s is None and error.retryable:
         error.retry_after_s = retry_after_s(reply.headers)

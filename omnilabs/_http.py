@@ -53,11 +53,11 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """A whole response. Header names are lower case."""
+    """A whole response. Header names are lower case. Its repr shows nothing that the provider may have repeated."""
 
     status: int
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
 
     @property
     def text(self) -> str:
@@ -101,7 +101,7 @@ class StreamHead:
     """The beginning of a response whose body is still to be read from `stream`."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
     stream: Any = field(repr=False, compare=False)
 
 

@@ -15,7 +15,10 @@ from omnilabs.errors import ConfigurationError
 from omnilabs.router import Router
 from omnilabs.types import ModelInfo
 
-__all__ = ["ROUTING", "OmniSettings"]
+__all__ = ["CONFIG", "ROUTING", "OmniSettings"]
+
+# A misspelt setting is an error; LangChain's own classes would ignore it, so each of ours says it again.
+CONFIG = ConfigDict(extra="forbid", populate_by_name=True, arbitrary_types_allowed=True)
 
 _CLIENT_SETTINGS = (
     "mode",
@@ -46,7 +49,7 @@ class OmniSettings(BaseModel):
     Left out, a setting is what `omnilabs.OmniClient` makes of it: argument, then environment, then default.
     """
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True, arbitrary_types_allowed=True)
+    model_config = CONFIG
 
     mode: Literal["hosted", "embedded", "sandbox"] | None = None
     """hosted, embedded or sandbox; falls back to `OMNI_MODE`, then to what the keys suggest."""

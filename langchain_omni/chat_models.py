@@ -11,15 +11,17 @@ from langchain_core.language_models import BaseChatModel, LanguageModelInput, Mo
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from langchain_core.runnables import Runnable
+from langchain_core.runnables import Runnable, RunnableConfig
 
 from langchain_omni._answer import PROVIDER, to_chunk, to_first_chunk, to_last_chunk, to_message
+from langchain_omni._binding import OmniBinding
 from langchain_omni._blocks import register_blocks
 from langchain_omni._convert import to_omni_messages
 from langchain_omni._errors import langchain_errors
 from langchain_omni._model import OmniModel
 from langchain_omni._profiles import candidates_profile, configured_profile, profile_of, variables_that_configure
 from langchain_omni._routing import AUTO, Choice, Plan, plan_call
+from langchain_omni._settings import CONFIG
 from langchain_omni._structured import Method, structured
 from langchain_omni._tools import Schema, ToolLike, bound_tools, chosen_tool, json_schema_format, schema_name
 from omnilabs import AsyncChatStream, ChatChunk, ChatResponse, ChatStream
@@ -41,6 +43,8 @@ class ChatOmni(OmniModel, BaseChatModel):
     print(answer.text, answer.response_metadata["model_name"], answer.response_metadata["cost"])
     ```
     """
+
+    model_config = CONFIG
 
     @property
     def _llm_type(self) -> str:
@@ -131,6 +135,15 @@ class ChatOmni(OmniModel, BaseChatModel):
         return plan_call(to_omni_messages(messages), messages, {}, settings, "off").arguments
 
     # ---- binding
+
+    def bind(self, **kwargs: Any) -> OmniBinding:  # type: ignore[override]  # core's own class for it is private
+        """Return the model with settings of the call fixed, such as `rel_cost=0.9`."""
+        return OmniBinding(bound=self, kwargs=kwargs, config={})
+
+    def with_config(self, config: RunnableConfig | None = None, **kwargs: Any) -> OmniBinding:
+        """Return the model with LangChain's configuration fixed, such as `tags=["draft"]`."""
+        merged: Any = {**(config or {}), **kwargs}
+        return OmniBinding(bound=self, kwargs={}, config=merged)
 
     def bind_tools(
         self,

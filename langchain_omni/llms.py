@@ -15,6 +15,7 @@ from langchain_omni._answer import facts_of, usage_metadata
 from langchain_omni._errors import langchain_errors
 from langchain_omni._model import OmniModel
 from langchain_omni._routing import Choice, Plan, plan_call
+from langchain_omni._settings import CONFIG
 from omnilabs import ChatChunk, ChatResponse
 
 __all__ = ["OmniLLM"]
@@ -25,6 +26,8 @@ class OmniLLM(OmniModel, BaseLLM):
 
     Who answered, at what cost and why is in each generation's `generation_info`.
     """
+
+    model_config = CONFIG
 
     @property
     def _llm_type(self) -> str:

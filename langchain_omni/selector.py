@@ -12,7 +12,7 @@ from langchain_core.runnables import RunnableConfig, RunnableSerializable
 
 from langchain_omni._convert import to_omni_messages
 from langchain_omni._errors import langchain_errors
-from langchain_omni._settings import OmniSettings
+from langchain_omni._settings import CONFIG, OmniSettings
 from langchain_omni._tools import bound_tools
 from omnilabs.router import Router
 from omnilabs.types import Decision
@@ -49,6 +49,8 @@ class OmniSelector(OmniSettings, RunnableSerializable[LanguageModelInput, Any]):
     `models=` or `router=` choose among models of your own, no key needed. Otherwise the candidates are those that a
     client with the same settings can ask.
     """
+
+    model_config = CONFIG
 
     output: Literal["init_chat_model", "model", "decision"] = "init_chat_model"
     """What to return: "provider:name" for `init_chat_model`, our id of the model, or the whole decision."""

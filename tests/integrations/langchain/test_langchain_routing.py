@@ -1,0 +1,193 @@
+"""Routing settings: on the model, per call, bound, kept through tools and schemas; stickiness; the decision alone."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from integrations.langchain.chat_server import ChatServer
+from langchain_core.caches import InMemoryCache
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.tools import tool
+
+from langchain_omni import ChatOmni
+from omnilabs.errors import ConfigurationError, NoEligibleModelError
+from omnilabs.types import Capabilities, Decision, ModelInfo, Price
+
+LOW, HIGH = Price(Decimal(1), Decimal(1)), Price(Decimal(100), Decimal(100))
+CHEAP = ModelInfo("cheap", "openai", price=LOW, scores={"MMLU": 0.5})
+DEAR = ModelInfo("dear", "openai", price=HIGH, scores={"MMLU": 0.9}, capabilities=Capabilities(images=True))
+MODELS = [CHEAP, DEAR]
+ACCURATE = {"rel_accuracy": 1.0, "rel_cost": 0.0}
+THRIFTY = {"rel_accuracy": 0.0, "rel_cost": 1.0}
+
+
+@tool
+def look(what: str) -> str:
+    """Look something up."""
+    return what
+
+
+@pytest.fixture
+def model(served: dict[str, Any]) -> ChatOmni:
+    return ChatOmni(models=MODELS, **THRIFTY, **served)
+
+
+def answered(message: AIMessage) -> str:
+    return message.response_metadata["model_name"].removesuffix("-2026-01-01")
+
+
+def test_weights_on_the_model_choose(served: dict[str, Any]):
+    assert answered(ChatOmni(models=MODELS, **THRIFTY, **served).invoke("hi")) == "cheap"
+    assert answered(ChatOmni(models=MODELS, **ACCURATE, **served).invoke("hi")) == "dear"
+
+
+def test_a_call_overrides_the_model(model: ChatOmni):
+    assert answered(model.invoke("hi", **ACCURATE)) == "dear"
+    assert answered(model.bind(**ACCURATE).invoke("hi")) == "dear"
+    assert answered(model.invoke("hi", model_names=["dear"])) == "dear"
+    assert answered(model.invoke("hi", model="dear")) == "dear"
+    assert model.invoke("hi", model="dear").response_metadata["omni"]["reason"] == "named"
+
+
+def test_a_named_model_routes_when_a_call_says_auto(served: dict[str, Any]):
+    model = ChatOmni(model="dear", models=MODELS, **served)
+    assert answered(model.invoke("hi", model="auto", **THRIFTY)) == "cheap"
+    assert model.invoke("hi", model="auto").response_metadata["omni"]["reason"] == "auto"
+
+
+def test_binding_is_kept_through_tools_and_schemas(model: ChatOmni):
+    assert answered(model.bind_tools([look], **ACCURATE).invoke("hi")) == "dear"
+    assert answered(model.bind(**ACCURATE).bind_tools([look]).invoke("hi")) == "dear"
+    schema = {"title": "A", "type": "object", "properties": {"a": {"type": "string"}}}
+    for method in ("json_schema", "function_calling", "json_mode"):
+        chain = model.with_structured_output(schema, method=method, include_raw=True, **ACCURATE)
+        assert answered(chain.invoke("'a'")["raw"]) == "dear"
+
+
+def test_a_runtime_configuration_is_kept_where_langchain_keeps_it(model: ChatOmni):
+    from langchain_core.runnables import ConfigurableField
+
+    chosen = model.configurable_fields(model=ConfigurableField(id="model"))
+    assert answered(chosen.with_config(configurable={"model": "dear"}).invoke("hi")) == "dear"
+
+
+def test_what_the_prompt_needs_decides_who_is_asked(model: ChatOmni):
+    picture = {"type": "image", "base64": "aGk=", "mime_type": "image/png"}
+    answer = model.invoke([HumanMessage([picture])])
+    assert answered(answer) == "dear"
+    with pytest.raises(NoEligibleModelError) as caught:
+        model.invoke([HumanMessage([picture])], model_names=["cheap"])
+    assert caught.value.rejected["cheap"] == "it takes no images"
+
+
+ROUTED: dict[str, Any] = {
+    "model": "dear",
+    "k": 2,
+    "model_names": ["cheap"],
+    "rel_cost": 0.3,
+    "rel_latency": 0.2,
+    "rel_accuracy": 0.9,
+    "sticky": "off",
+    "temperature": 0.1,
+    "max_tokens": 7,
+    "seed": 3,
+    "top_p": 0.4,
+    "extra_body": {"user": "ann"},
+    "unsupported": "drop",
+    "base_url": "http://127.0.0.1:1",
+    "mode": "sandbox",
+}
+
+
+@pytest.mark.parametrize("name", ROUTED)
+def test_cache_keys_differ_with_every_field_that_changes_an_answer(name: str):
+    plain, changed = ChatOmni(), ChatOmni(**{name: ROUTED[name]})
+    assert plain._get_llm_string() != changed._get_llm_string()
+    assert plain._identifying_params != changed._identifying_params
+
+
+def test_cache_keys_follow_a_change_after_use(model: ChatOmni):
+    before = model._get_llm_string()
+    model.invoke("hi")
+    model.rel_cost = 0.1
+    after = model._get_llm_string()
+    assert after != before
+    assert model.model_copy(update={"k": 3})._get_llm_string() != after
+
+
+def test_a_cache_never_serves_one_weighting_for_another(chat_server: ChatServer, served: dict[str, Any]):
+    cache = InMemoryCache()
+    thrifty = ChatOmni(models=MODELS, cache=cache, **THRIFTY, **served)
+    accurate = ChatOmni(models=MODELS, cache=cache, **ACCURATE, **served)
+    assert [answered(thrifty.invoke("hi")), answered(accurate.invoke("hi"))] == ["cheap", "dear"]
+    assert [answered(thrifty.invoke("hi")), answered(accurate.invoke("hi"))] == ["cheap", "dear"]
+    assert answered(thrifty.invoke("hi", **ACCURATE)) == "dear"
+    assert len(chat_server.requests) == 3
+
+
+# ---- stickiness
+
+
+def loop(first: AIMessage) -> list[Any]:
+    """Return a conversation in the middle of the tool loop that `first` began."""
+    (call,) = first.tool_calls
+    return [HumanMessage("look it up?"), first, ToolMessage("found", tool_call_id=call["id"])]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_tool_loop_stays_with_the_model_that_began_it(model: ChatOmni, streamed: bool):
+    agent = model.bind_tools([look])
+    first: Any = None
+    for chunk in agent.stream("look it up?", **ACCURATE) if streamed else [agent.invoke("look it up?", **ACCURATE)]:
+        first = chunk if first is None else first + chunk
+    assert answered(first) == "dear"
+    second = agent.invoke(loop(first))
+    assert answered(second) == "dear"
+    assert second.response_metadata["omni"] == {"reason": "sticky", "decision": None}
+
+
+def test_after_the_loop_the_router_chooses_again_unless_the_conversation_is_sticky(model: ChatOmni):
+    talk = [HumanMessage("one"), model.invoke("one", **ACCURATE), HumanMessage("two")]
+    assert answered(model.invoke(talk)) == "cheap"
+    assert answered(model.model_copy(update={"sticky": "conversation"}).invoke(talk)) == "dear"
+
+
+def test_sticky_off_chooses_in_the_loop_too(model: ChatOmni):
+    agent = model.model_copy(update={"sticky": "off"}).bind_tools([look])
+    assert answered(agent.invoke(loop(agent.invoke("look it up?", **ACCURATE)))) == "cheap"
+
+
+def test_a_model_that_is_no_longer_among_the_names_is_not_kept(model: ChatOmni):
+    first = model.bind_tools([look]).invoke("look it up?", **ACCURATE)
+    assert answered(model.invoke(loop(first), model_names=["cheap"])) == "cheap"
+
+
+def test_another_integrations_answer_binds_nobody(model: ChatOmni):
+    foreign = AIMessage("", tool_calls=[{"name": "look", "args": {}, "id": "x"}], response_metadata={"model_name": "m"})
+    assert answered(model.invoke([HumanMessage("hi"), foreign, ToolMessage("ok", tool_call_id="x")])) == "cheap"
+
+
+# ---- the decision alone
+
+
+async def test_select_tells_who_would_answer_and_asks_nobody(chat_server: ChatServer, model: ChatOmni):
+    for decision in (model.select("hi"), await model.aselect([HumanMessage("hi")]), model.select("hi", model="dear")):
+        assert isinstance(decision, Decision)
+        assert decision.model == "cheap"
+    assert model.select("hi", **ACCURATE).model == "dear"
+    assert chat_server.requests == []
+
+
+def test_select_counts_tools_and_schemas_as_needs(served: dict[str, Any]):
+    plain = ModelInfo("plain", "openai", price=LOW, capabilities=Capabilities(tools=False))
+    model = ChatOmni(models=[plain, DEAR], **THRIFTY, **served)
+    assert model.select("hi").model == "plain"
+    assert model.select("hi", tools=[look]).model == "dear"
+    assert "plain" in model.select("hi", response_format={"title": "A", "type": "object", "properties": {}}).rejected
+
+
+def test_select_in_hosted_mode_says_why_not():
+    with pytest.raises(ConfigurationError, match="no route for the decision alone"):
+        ChatOmni(mode="hosted", api_key="k").select("hi")

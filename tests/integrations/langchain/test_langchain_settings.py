@@ -1,0 +1,249 @@
+"""Settings: the client's own names, keys that never show, models that are stored, copied and thrown away."""
+
+from __future__ import annotations
+
+import gc
+import io
+import pickle
+import time
+import traceback
+from typing import Any
+
+import pytest
+from integrations.langchain.chat_server import ChatServer
+from langchain_core.load import dumpd, dumps, load
+from pydantic import ValidationError
+
+from langchain_omni import ChatOmni, OmniLLM
+from omnilabs import AsyncOmniClient, OmniClient
+from omnilabs.errors import ConfigurationError, OmniError
+from omnilabs.types import Capabilities, ModelInfo
+
+KEY = "sk-canary-0123456789abcdef"
+
+
+def test_standard_names_are_read_as_the_clients(served: dict[str, Any]):
+    model = ChatOmni(model_name="gpt-4o", timeout=7, stop_sequences=["."], max_retries=0, **served)
+    assert (model.model, model.model_name, model.timeout_s, model.stop) == ("gpt-4o", "gpt-4o", 7, ["."])
+
+
+def test_an_unknown_setting_is_refused_and_not_dropped():
+    with pytest.raises(ValidationError, match="rel_costs"):
+        ChatOmni(rel_costs=0.9)
+    with pytest.raises(TypeError, match="rel_costs"):
+        ChatOmni(mode="sandbox").invoke("hi", rel_costs=0.9)
+
+
+def test_what_is_not_set_is_not_sent(chat_server: ChatServer, served: dict[str, Any]):
+    ChatOmni(model="gpt-4o", **served).invoke("hi")
+    assert set(chat_server.requests[-1].json) == {"model", "messages"}
+    ChatOmni(model="gpt-4o", temperature=0, stop=[], **served).invoke("hi", stop=[])
+    assert set(chat_server.requests[-1].json) == {"model", "messages", "temperature"}
+
+
+def test_per_call_settings_reach_the_wire(chat_server: ChatServer, served: dict[str, Any]):
+    model = ChatOmni(model="gpt-4o", max_tokens=9, seed=1, **served)
+    model.invoke("hi", max_tokens=5, stop=["x"], top_p=0.5, timeout=3)
+    body = chat_server.requests[-1].json
+    assert (body["max_completion_tokens"], body["seed"], body["stop"], body["top_p"]) == (5, 1, ["x"], 0.5)
+
+
+def test_timeout_is_in_seconds(chat_server: ChatServer):
+    slow = ChatOmni(model="sandbox/timeout", mode="sandbox", timeout=0.2, max_retries=0)
+    begun = time.monotonic()
+    with pytest.raises(TimeoutError):
+        slow.invoke("hi")
+    assert time.monotonic() - begun < 5
+
+
+# ---- keys
+
+
+def test_a_key_never_shows():
+    model = ChatOmni(
+        api_key=KEY, providers={"openai": {"api_key": KEY + "2", "headers": {"authorization": f"Bearer {KEY}3"}}}
+    )
+    shown = [
+        repr(model),
+        str(model),
+        dumps(model),
+        str(model.asdict()),
+        str(model.model_dump()),
+        model._get_llm_string(),
+    ]
+    shown += [str(model._get_invocation_params()), str(model._get_ls_params()), model.model_dump_json()]
+    for text in shown:
+        assert "canary" not in text
+
+
+def test_a_key_is_in_no_traceback_even_with_locals(chat_server: ChatServer):
+    model = ChatOmni(model="gpt-4o", providers={"openai": {"api_key": KEY, "base_url": chat_server.url + "/\n"}})
+    try:
+        model.invoke("hi", temperature=0.1)
+    except (OmniError, ValueError) as exc:
+        out = io.StringIO()
+        for line in traceback.TracebackException.from_exception(exc, capture_locals=True).format():
+            out.write(line)
+        assert "canary" not in out.getvalue()
+    else:
+        raise AssertionError("an address with a line break was accepted")
+
+
+def test_a_key_reaches_the_server_it_is_for(chat_server: ChatServer):
+    providers = {"openai": {"api_key": KEY, "base_url": chat_server.url, "headers": {"x-team": "blue"}}}
+    ChatOmni(model="gpt-4o", providers=providers).invoke("hi")
+    headers = chat_server.requests[-1].headers
+    assert headers["authorization"] == f"Bearer {KEY}"
+    assert headers["x-team"] == "blue"
+
+
+# ---- storing
+
+
+@pytest.mark.filterwarnings("ignore:The function `load` is in beta")
+def test_a_stored_model_is_loaded_again_with_its_keys_from_the_environment(
+    chat_server: ChatServer, served: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+):
+    model = ChatOmni(model="gpt-4o", rel_cost=0.3, model_names=["gpt-4o"], sticky="off", **served)
+    stored = dumpd(model)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    again = load(stored, allowed_objects=[ChatOmni], valid_namespaces=["langchain_omni"], secrets_from_env=True)
+    assert again.asdict() == model.asdict()
+    assert again.invoke("hi").text
+    assert chat_server.requests[-1].headers["authorization"] == f"Bearer {KEY}"
+
+
+def test_pickling_keeps_the_settings_and_not_the_connections(served: dict[str, Any]):
+    model = ChatOmni(model="gpt-4o", **served)
+    model.invoke("hi")
+    again = pickle.loads(pickle.dumps(model))
+    assert again.asdict() == model.asdict()
+    assert again.invoke("hi").text
+
+
+# ---- clients
+
+
+def test_copies_and_bindings_share_the_connection(chat_server: ChatServer, served: dict[str, Any]):
+    model = ChatOmni(model="gpt-4o", **served)
+    model.invoke("hi")
+    model.bind(temperature=0.1).invoke("hi")
+    model.with_config(tags=["a"]).invoke("hi")
+    model.bind_tools([]).invoke("hi")
+    model.model_copy(update={"model": "gpt-4o-mini"}).invoke("hi")
+    model.model_copy(deep=True).invoke("hi")
+    assert len({request.peer for request in chat_server.requests}) == 1
+
+
+def test_a_copy_for_another_server_asks_that_one(chat_server: ChatServer, served: dict[str, Any]):
+    model = ChatOmni(model="gpt-4o", **served)
+    model.invoke("hi")
+    with ChatServer() as other:
+        elsewhere = {"openai": {"api_key": "test", "base_url": other.url}}
+        model.model_copy(update={"providers": elsewhere}).invoke("hi")
+        assert len(other.requests) == 1
+    assert len(chat_server.requests) == 1
+    model.invoke("hi")
+    assert len(chat_server.requests) == 2
+
+
+def test_a_model_thrown_away_leaves_no_socket_behind(served: dict[str, Any]):
+    for _ in range(3):
+        ChatOmni(model="gpt-4o", **served).invoke("hi")
+    gc.collect()  # an unclosed socket would be a ResourceWarning, which is an error here
+
+
+async def test_close_and_aclose_let_a_later_call_connect_again(served: dict[str, Any]):
+    model = ChatOmni(model="gpt-4o", **served)
+    model.invoke("hi")
+    await model.ainvoke("hi")
+    model.close()
+    await model.aclose()
+    assert model.invoke("hi").text
+    assert (await model.ainvoke("hi")).text
+    await model.aclose()
+
+
+async def test_ready_clients_are_used_and_not_closed(served: dict[str, Any]):
+    async with AsyncOmniClient(**served) as theirs:
+        with OmniClient(**served) as ours:
+            model = ChatOmni(model="gpt-4o", client=ours, async_client=theirs)
+            assert model.mode == "embedded"
+            assert model.invoke("hi").text
+            assert (await model.ainvoke("hi")).text
+            await model.aclose()
+            assert ours.chat([{"role": "user", "content": "hi"}], "gpt-4o").content
+
+
+async def test_half_a_pair_of_clients_says_which_half_is_missing(served: dict[str, Any]):
+    with OmniClient(**served) as client:
+        with pytest.raises(ConfigurationError, match="async_client="):
+            await ChatOmni(client=client).ainvoke("hi")
+    async with AsyncOmniClient(**served) as client:
+        with pytest.raises(ConfigurationError, match=" client="):
+            ChatOmni(async_client=client).invoke("hi")
+
+
+def test_construction_asks_nobody_and_needs_no_key():
+    assert ChatOmni().model == "auto"
+    assert OmniLLM().model == "auto"
+
+
+def test_a_second_construction_takes_at_most_150_microseconds():
+    settings = {"providers": {"openai": {"api_key": "test"}}, "temperature": 0}
+    ChatOmni(**settings)
+    best_s = min(_timed(lambda: ChatOmni(**settings)) for _ in range(200))
+    assert best_s <= 150e-6
+
+
+def _timed(make: Any) -> float:
+    begun = time.process_time()
+    make()
+    return time.process_time() - begun
+
+
+# ---- what LangChain asks
+
+
+def test_the_profile_is_the_models_own():
+    profile = ChatOmni(model="gpt-4o", providers={"openai": {"api_key": "test"}}).profile
+    assert profile is not None
+    assert profile["max_input_tokens"] == 128_000
+    assert profile["image_inputs"] is True
+    assert profile["tool_calling"] is True
+
+
+def test_the_profile_of_auto_is_what_all_candidates_have():
+    able = Capabilities(images=True, json_schema=True)
+    models = [
+        ModelInfo("wide", "openai", context_tokens=100_000, max_output_tokens=9_000, capabilities=able),
+        ModelInfo("narrow", "openai", context_tokens=8_000, capabilities=Capabilities(json_schema=True)),
+        ModelInfo("gone", "openai", context_tokens=10, retired=True, capabilities=Capabilities(tools=False)),
+    ]
+    profile = ChatOmni(models=models).profile
+    assert profile is not None
+    assert (profile["max_input_tokens"], profile["max_output_tokens"]) == (8_000, 9_000)
+    assert (profile["image_inputs"], profile["structured_output"], profile["tool_calling"]) == (False, True, True)
+    only_wide = ChatOmni(models=models, model_names=["wide"]).profile
+    assert only_wide is not None
+    assert only_wide["image_inputs"] is True
+
+
+def test_the_profile_of_auto_counts_the_providers_that_can_be_asked():
+    openai = ChatOmni(providers={"openai": {"api_key": "test"}}).profile
+    every = ChatOmni(mode="sandbox").profile
+    assert openai is not None
+    assert every is not None
+    assert openai["max_input_tokens"] >= every["max_input_tokens"]
+    assert ChatOmni(mode="hosted", api_key="k").profile is None
+
+
+def test_tokens_are_counted_without_a_vocabulary_or_a_network():
+    model = ChatOmni(model="gpt-4o")
+    assert 2 <= model.get_num_tokens("Hello, world!") <= 5
+    assert model.get_num_tokens("你好，世界") >= 4
+    many = model.get_num_tokens_from_messages(model._convert_input("Hello, world! " * 100).to_messages())
+    assert 200 <= many <= 600
+    with pytest.raises(NotImplementedError, match="custom_get_token_ids"):
+        model.get_token_ids("hi")
+    assert ChatOmni(custom_get_token_ids=lambda text: [1] * len(text)).get_num_tokens("four") == 4

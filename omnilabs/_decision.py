@@ -133,12 +133,18 @@ class Decision(Record):
         """Show the ranking as a table in a notebook."""
         from html import escape
 
-        head = "".join(f"<th>{name}</th>" for name in ("model", "quality", "USD", "seconds", "utility"))
+        names = ("model", "quality", "evidence", "USD", "seconds", "utility")
+        head = "".join(f"<th>{name}</th>" for name in names)
         rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in _row(c))}</tr>" for c in self.ranked)
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table><p>{escape(self.explanation)}</p>"
+        lines = (*self.explanation.splitlines()[:2], *self.what_if)
+        told = "".join(f"<p>{escape(line)}</p>" for line in lines)
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{told}"
 
 
 def _row(candidate: Candidate) -> tuple[str, ...]:
     cost: Any = "unknown" if candidate.cost_usd is None else f"{candidate.cost_usd:.6f}"
     latency = "unknown" if candidate.latency_s is None else f"{candidate.latency_s:.1f}"
-    return candidate.model, f"{candidate.quality:.3f}", cost, latency, f"{candidate.utility:.3f}"
+    quality = f"{candidate.quality:.2f} ({candidate.quality_low:.2f} to {candidate.quality_high:.2f})"
+    terms = " ".join(f"{value:+.2f} {name}" for name, value in candidate.terms.items())
+    utility = f"{candidate.utility:.3f}{' = ' + terms if terms else ''}"
+    return candidate.model, quality, candidate.evidence, cost, latency, utility

@@ -232,5 +232,7 @@ def test_a_decision_reads_like_data_and_like_a_table():
     decision = Router([SMALL, LARGE]).select(ask(), verbose=True)
     assert isinstance(decision, Decision)
     assert decision["ranked"][0]["model"] == decision.model
-    assert "<table>" in decision._repr_html_()
+    shown = decision._repr_html_()
+    for cell in ("<table>", "10 independent measurements", "accuracy", *decision.what_if):
+        assert cell in shown
     assert decision.to_dict()["ranked"][0]["cost_usd"] > 0

@@ -9,7 +9,7 @@ from typing import Any, get_args
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput, ModelProfile
 from langchain_core.language_models.base import LangSmithParams
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, RunnableConfig
 
@@ -46,6 +46,12 @@ class ChatOmni(OmniModel, BaseChatModel):
 
     model_config = CONFIG
 
+    langsmith_model: bool = False
+    """Show LangSmith the served model and vendor instead of "auto" and "omni", so that it prices the tokens itself.
+
+    It uses what LangSmith's own gateway tells its tracer, which is no public contract: off unless asked for.
+    """
+
     @property
     def _llm_type(self) -> str:
         return "omni-chat"
@@ -60,7 +66,7 @@ class ChatOmni(OmniModel, BaseChatModel):
         with langchain_errors():
             plan = self._plan(messages, stop, kwargs)
             response = self._ask(plan)
-        return _result(response, plan.choice)
+        return self._result(response, plan.choice)
 
     async def _agenerate(
         self,
@@ -72,7 +78,7 @@ class ChatOmni(OmniModel, BaseChatModel):
         with langchain_errors():
             plan = self._plan(messages, stop, kwargs)
             response = await self._aask(plan)
-        return _result(response, plan.choice)
+        return self._result(response, plan.choice)
 
     def _stream(
         self,
@@ -84,7 +90,7 @@ class ChatOmni(OmniModel, BaseChatModel):
         with langchain_errors():
             plan = self._plan(messages, stop, kwargs)
             with self._open(plan) as stream:
-                reader = _Reader(stream, plan.choice)
+                reader = _Reader(stream, plan.choice, self.langsmith_model)
                 for chunk in stream:
                     yield reader.read(chunk)
 
@@ -98,9 +104,16 @@ class ChatOmni(OmniModel, BaseChatModel):
         with langchain_errors():
             plan = self._plan(messages, stop, kwargs)
             async with await self._aopen(plan) as stream:
-                reader = _Reader(stream, plan.choice)
+                reader = _Reader(stream, plan.choice, self.langsmith_model)
                 async for chunk in stream:
                     yield reader.read(chunk)
+
+    def _result(self, response: ChatResponse, choice: Choice) -> ChatResult:
+        info = _for_langsmith(response) if self.langsmith_model else None
+        generation = ChatGeneration(message=to_message(response, choice), generation_info=info)
+        return ChatResult(
+            generations=[generation], llm_output={"model_name": response.model, "cost": response.usage.total_cost}
+        )
 
     def _plan(self, messages: Sequence[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]) -> Plan:
         if stop is not None:
@@ -264,29 +277,27 @@ class ChatOmni(OmniModel, BaseChatModel):
 class _Reader:
     """Turns the chunks of one open stream into LangChain's; the blocking and the asyncio loop both read through it."""
 
-    def __init__(self, stream: ChatStream | AsyncChatStream, choice: Choice) -> None:
+    def __init__(self, stream: ChatStream | AsyncChatStream, choice: Choice, langsmith_model: bool) -> None:
         self._stream = stream
         self._choice = choice
+        self._langsmith_model = langsmith_model
         self._told: dict[str, Any] | None = None
 
     def read(self, chunk: ChatChunk) -> ChatGenerationChunk:
         """Return the next chunk: the first tells who answers, the last what it cost."""
-        return ChatGenerationChunk(message=self._message(chunk))
-
-    def _message(self, chunk: ChatChunk) -> AIMessageChunk:
         if self._told is None:
             message = to_first_chunk(chunk, self._stream.decision, self._choice)
             self._told = dict(message.response_metadata)
-            return message
-        if chunk.usage is not None:
-            return to_last_chunk(self._stream.response, self._told, self._choice)
-        return to_chunk(chunk)
+            return ChatGenerationChunk(message=message)
+        if chunk.usage is None:
+            return ChatGenerationChunk(message=to_chunk(chunk))
+        response = self._stream.response
+        info = _for_langsmith(response) if self._langsmith_model else None
+        return ChatGenerationChunk(message=to_last_chunk(response, self._told, self._choice), generation_info=info)
 
 
-def _result(response: ChatResponse, choice: Choice) -> ChatResult:
-    message = to_message(response, choice)
-    totals = {"model_name": response.model, "cost": response.usage.total_cost}
-    return ChatResult(generations=[ChatGeneration(message=message)], llm_output=totals)
+def _for_langsmith(response: ChatResponse) -> dict[str, Any]:
+    return {"lc_gateway_metadata": {"model": response.model, "provider": response.provider}}
 
 
 register_blocks()

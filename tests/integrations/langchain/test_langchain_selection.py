@@ -1,0 +1,182 @@
+"""Selection as a step: the selector, the agents' middleware, the decision model, `init_chat_model`."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+from integrations.langchain.chat_server import ChatServer
+from langchain.agents import create_agent
+from langchain.chat_models import base, init_chat_model
+from langchain_core.language_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.tools import tool
+from langgraph.checkpoint.memory import InMemorySaver
+
+from langchain_omni import ChatOmni, OmniRouterMiddleware, OmniSelector, register_provider
+from omnilabs.errors import ConfigurationError, InvalidRequestError, NoEligibleModelError
+from omnilabs.router import Router
+from omnilabs.types import Decision, ModelInfo, Price
+
+CHEAP = ModelInfo("cheap", "openai", price=Price(Decimal(1), Decimal(1)), scores={"MMLU": 0.5})
+DEAR = ModelInfo("dear", "gemini", "models/dear-1", price=Price(Decimal(100), Decimal(100)), scores={"MMLU": 0.9})
+OWN = ModelInfo("local/tiny", "local", price=Price(Decimal(0), Decimal(0)), scores={"MMLU": 0.4})
+ACCURATE = {"rel_accuracy": 1.0, "rel_cost": 0.0}
+THRIFTY = {"rel_accuracy": 0.0, "rel_cost": 1.0}
+
+
+@tool
+def look(what: str) -> str:
+    """Look something up."""
+    return f"{what}: found"
+
+
+# ---- the selector
+
+
+async def test_a_selector_returns_what_init_chat_model_takes():
+    selector = OmniSelector(models=[CHEAP, DEAR], **THRIFTY)
+    assert selector.invoke("hi") == "openai:cheap"
+    assert await selector.ainvoke([HumanMessage("hi")]) == "openai:cheap"
+    assert selector.invoke("hi", **ACCURATE) == "google_genai:models/dear-1"
+    assert selector.bind(**ACCURATE).invoke("hi") == "google_genai:models/dear-1"
+    assert OmniSelector(models=[OWN]).invoke("hi") == "omni:local/tiny"
+
+
+def test_a_selector_returns_an_id_or_the_whole_decision():
+    assert OmniSelector(models=[CHEAP, DEAR], output="model", **ACCURATE).invoke("hi") == "dear"
+    decision = OmniSelector(router=Router([CHEAP, DEAR]), output="decision", **THRIFTY).invoke("hi")
+    assert isinstance(decision, Decision)
+    assert [candidate.model for candidate in decision.ranked] == ["cheap", "dear"]
+
+
+def test_a_selector_is_a_step_of_a_chain():
+    prompt = ChatPromptTemplate.from_messages([("system", "Be brief."), ("human", "{question}")])
+    chain = prompt | OmniSelector(models=[CHEAP, DEAR], **THRIFTY)
+    assert chain.batch([{"question": "a"}, {"question": "b"}]) == ["openai:cheap"] * 2
+
+
+def test_a_selector_knows_what_tools_need_and_whom_a_key_reaches():
+    selector = OmniSelector(providers={"openai": {"api_key": "test"}}, output="decision")
+    decision = selector.invoke("hi", tools=[look])
+    assert {candidate.provider for candidate in decision.ranked} == {"openai"}
+    with pytest.raises(NoEligibleModelError):
+        selector.invoke("hi", model_names=["claude-3-5-sonnet"])
+
+
+def test_a_selector_without_anything_to_choose_from_says_so():
+    with pytest.raises(ConfigurationError, match="Three ways out"):
+        OmniSelector().invoke("hi")
+
+
+# ---- the middleware
+
+
+def test_a_run_stays_with_its_model_and_the_next_run_chooses_again(chat_server: ChatServer, served: dict[str, Any]):
+    model = ChatOmni(models=[CHEAP, _openai(DEAR)], **THRIFTY, **served)
+    agent = create_agent(model, [look], middleware=[OmniRouterMiddleware()], checkpointer=InMemorySaver())
+    thread: Any = {"configurable": {"thread_id": "1"}}
+    state = agent.invoke({"messages": "Look what up?"}, thread)
+    assert [request.json["model"] for request in chat_server.requests] == ["cheap", "cheap"]
+    assert state["omni_route"]["model"] == "cheap"
+    assert state["omni_route"]["decision"]["ranking"][0]["model"] == "cheap"
+    first = state["omni_route"]["message_id"]
+    state = agent.invoke({"messages": "And now?"}, thread)
+    assert state["omni_route"]["message_id"] != first
+
+
+async def test_scope_call_chooses_for_every_call(chat_server: ChatServer, served: dict[str, Any]):
+    model = ChatOmni(models=[CHEAP, _openai(DEAR)], **ACCURATE, **served)
+    agent = create_agent(model, [look], middleware=[OmniRouterMiddleware(scope="call")])
+    state = await agent.ainvoke({"messages": "Look what up?"})
+    assert [request.json["model"] for request in chat_server.requests] == ["models/dear-1"] * 2
+    assert state["omni_route"]["model"] == "dear"
+
+
+def test_the_chosen_model_may_be_any_integrations(served: dict[str, Any]):
+    theirs = GenericFakeChatModel(messages=iter([AIMessage("from another integration")]))
+    chooser = ChatOmni(models=[CHEAP, _openai(DEAR)], **ACCURATE, **served)
+    router = OmniRouterMiddleware(chooser, models={"cheap": ChatOmni(**served), "openai/dear": theirs})
+    agent = create_agent(theirs, middleware=[router])
+    assert agent.invoke({"messages": "hi"})["messages"][-1].text == "from another integration"
+
+
+def test_an_agent_of_another_integration_without_a_chooser_is_told_so():
+    theirs = GenericFakeChatModel(messages=iter([AIMessage("x")]))
+    with pytest.raises(ConfigurationError, match="pass OmniRouterMiddleware a ChatOmni"):
+        create_agent(theirs, middleware=[OmniRouterMiddleware()]).invoke({"messages": "hi"})
+
+
+def test_a_choice_that_fails_ends_the_run(served: dict[str, Any]):
+    model = ChatOmni(models=[CHEAP], model_names=["cheap"], max_cost_usd=None, max_tokens=10**9, **served)
+    small = ModelInfo("cheap", "openai", max_output_tokens=10)
+    agent = create_agent(model.model_copy(update={"models": [small]}), middleware=[OmniRouterMiddleware()])
+    with pytest.raises(NoEligibleModelError):
+        agent.invoke({"messages": "hi"})
+
+
+def _openai(model: ModelInfo) -> ModelInfo:
+    return ModelInfo(model.id, "openai", model.name, price=model.price, scores=model.scores)
+
+
+# ---- the decision model
+
+
+def test_the_decision_model_answers_which_model_where_langchain_has_such_models(served: dict[str, Any]):
+    if find_spec("langchain_core.decisions") is None:
+        with pytest.raises(ImportError, match=r"langchain-core 1\.8"):
+            import_module("langchain_omni.decisions")
+        return
+    from langchain_core.decisions import Choice, Noul
+
+    from langchain_omni import OmniDecisionModel
+
+    chooser = ChatOmni(models=[CHEAP, _openai(DEAR)], **THRIFTY, **served)
+    router = OmniDecisionModel(chooser=chooser, labels={"small": "cheap", "large": "dear"})
+    which = Choice(instructions="Which?", criteria={"small": None, "large": None})
+    answer = router.invoke({"state": HumanMessage("hi"), "questions": {"which": which}}).choices["which"]
+    assert answer.choice == "small"
+    assert sum(answer.probabilities.values()) == pytest.approx(1)
+    assert answer.confidence == answer.probabilities["small"] > 0.5
+    with pytest.raises(InvalidRequestError, match="Choice among models"):
+        router.invoke({"state": "hi", "questions": {"urgent": Noul(instructions="Is it urgent?")}})
+
+
+# ---- init_chat_model
+
+
+@pytest.fixture
+def registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "_BUILTIN_PROVIDERS", dict(base._BUILTIN_PROVIDERS))
+    register_provider()
+    register_provider()
+
+
+def test_nothing_is_registered_unasked():
+    assert "omni" not in base._BUILTIN_PROVIDERS
+
+
+def test_another_table_of_providers_is_an_error_that_says_what_to_do(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delattr(base, "_BUILTIN_PROVIDERS")
+    with pytest.raises(ConfigurationError, match="pass the model itself"):
+        register_provider()
+
+
+@pytest.mark.usefixtures("registered")
+def test_an_agent_takes_our_name_once_asked_to(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("OMNI_MODE", "sandbox")
+    assert "hello" in create_agent("omni:auto").invoke({"messages": "hello"})["messages"][-1].text
+
+
+@pytest.mark.usefixtures("registered")
+def test_init_chat_model_finds_us_once_asked_to(served: dict[str, Any]):
+    model = init_chat_model("omni:auto", rel_cost=0.9, **served)
+    assert isinstance(model, ChatOmni)
+    assert (model.model, model.rel_cost) == ("auto", 0.9)
+    later = init_chat_model("omni:gpt-4o", configurable_fields=("model", "rel_cost"), **served)
+    answer = later.bind_tools([look]).invoke("hi", config={"configurable": {"model": "omni:gpt-4o-mini"}})
+    assert answer.response_metadata["model_name"].startswith("gpt-4o-mini")

@@ -111,7 +111,9 @@ class Breaker:
             if isinstance(error, QuotaExceededError) or (
                 isinstance(error, AuthenticationError) and error.status == 401
             ):
-                self._open(key, now + (error.retry_after_s or _KEY_OPEN_S), error)
+                # Without a key there is nothing that all its models share.
+                shared = model if target.endpoint.api_key is None else key
+                self._open(shared, now + (error.retry_after_s or _KEY_OPEN_S), error)
             elif isinstance(error, AuthenticationError | NotFoundError):
                 self._open(model, now + _KEY_OPEN_S, error)
             elif isinstance(error, RateLimitError):

@@ -150,7 +150,7 @@ class FaultServer:
         self._script: deque[Act] = deque()
         self._lock = threading.Condition()
         self._open: set[socket.socket] = set()
-        self._threads: list[threading.Thread] = []
+        self._threads: set[threading.Thread] = set()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self._closing = threading.Event()
 
@@ -178,9 +178,8 @@ class FaultServer:
         return len(self._open)
 
     def __enter__(self) -> Self:
-        thread = threading.Thread(target=self._accept)
-        thread.start()
-        self._threads.append(thread)
+        self._accepting = threading.Thread(target=self._accept)
+        self._accepting.start()
         return self
 
     def __exit__(
@@ -188,8 +187,9 @@ class FaultServer:
     ) -> None:
         self._closing.set()
         _shut([self._listener])
+        self._accepting.join()
         self.hang_up()
-        for thread in self._threads:
+        for thread in list(self._threads):
             thread.join()
         self._listener.close()
 
@@ -204,8 +204,8 @@ class FaultServer:
                 self._open.add(connection)
                 number = self.connections
             thread = threading.Thread(target=self._serve, args=(connection, number))
+            self._threads.add(thread)
             thread.start()
-            self._threads.append(thread)
 
     def _serve(self, connection: socket.socket, number: int) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -227,6 +227,7 @@ class FaultServer:
             with self._lock:
                 self._open.discard(connection)
                 connection.close()
+                self._threads.discard(threading.current_thread())
                 self._lock.notify_all()
 
     def _play(self, act: Act, connection: socket.socket) -> bool:

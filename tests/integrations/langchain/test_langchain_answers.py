@@ -68,6 +68,7 @@ def facts(message: AIMessage) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("settings", [{"model": "gpt-4o"}, {"model": "auto", "verbose": True}], ids=["named", "auto"])
+@pytest.mark.filterwarnings("ignore:The method .* is in beta")
 async def test_every_way_to_ask_tells_the_same_facts(served: dict[str, Any], settings: dict[str, Any]):
     model = ChatOmni(**served, **settings)
     answers = [await way(model, "Tell me about the sea.") for way in WAYS]
@@ -78,6 +79,7 @@ async def test_every_way_to_ask_tells_the_same_facts(served: dict[str, Any], set
         assert answer.usage_metadata["input_tokens"] == answers[0].usage_metadata["input_tokens"]
 
 
+@pytest.mark.filterwarnings("ignore:The method .* is in beta")
 async def test_the_served_model_is_named_once_and_apart_from_the_vendor(served: dict[str, Any]):
     model = ChatOmni(model="gpt-4o", **served)
     for way in WAYS:

@@ -1,0 +1,121 @@
+"""What the package promises about itself: which names it uses, what an import loads, how long its functions are."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.language_models import BaseChatModel
+from langchain_core.language_models.llms import BaseLLM
+
+import langchain_omni
+import omnilabs
+import omnilabs.errors
+import omnilabs.router
+import omnilabs.types
+from langchain_omni import ChatOmni, OmniLLM
+
+FILES = sorted(Path(langchain_omni.__file__).parent.glob("*.py"))
+PUBLIC = {"omnilabs": omnilabs, **{f"omnilabs.{m}": getattr(omnilabs, m) for m in ("errors", "router", "types")}}
+
+
+def imports(file: Path) -> list[tuple[str, str]]:
+    """Return (module, name) of everything a file imports."""
+    found: list[tuple[str, str]] = []
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found += [(node.module, alias.name) for alias in node.names]
+        elif isinstance(node, ast.Import):
+            found += [(alias.name, "") for alias in node.names]
+    return found
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_only_public_names_of_the_core_are_used(file: Path):
+    for module, name in imports(file):
+        if module.split(".")[0] == "omnilabs" and name not in ("", "__version__", "errors"):
+            assert module in PUBLIC, f"{module} is private"
+            assert name in PUBLIC[module].__all__, f"{module}.{name} is private"
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_no_private_module_or_name_of_langchain_is_imported(file: Path):
+    for module, name in imports(file):
+        if module.split(".")[0] in ("langchain", "langchain_core", "langgraph"):
+            assert not any(part.startswith("_") for part in (*module.split("."), name)), f"{module}.{name}"
+        assert module.split(".")[0] != "httpx2"
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_no_function_is_longer_than_60_lines(file: Path):
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert (node.end_lineno or 0) - node.lineno < 60, node.name
+
+
+def test_every_public_name_loads_and_no_other():
+    for name in langchain_omni.__all__:
+        if name != "OmniDecisionModel" or find_spec("langchain_core.decisions"):
+            assert getattr(langchain_omni, name).__name__ == name
+    with pytest.raises(AttributeError, match="OmniChat"):
+        langchain_omni.OmniChat  # noqa: B018  # reading it is what is tested
+    assert set(langchain_omni.__all__) <= set(dir(langchain_omni))
+    assert langchain_omni.__all__ == sorted(langchain_omni.__all__)
+
+
+def _loaded(code: str) -> list[str]:
+    probe = f"{code}; import sys, json; print(json.dumps(sorted(sys.modules)))"
+    return json.loads(subprocess.run([sys.executable, "-c", probe], check=True, capture_output=True, text=True).stdout)
+
+
+def test_importing_a_model_loads_no_agent_and_no_other_framework():
+    loaded = _loaded("from langchain_omni import ChatOmni")
+    tops = {name.split(".")[0] for name in loaded}
+    assert not tops & {"langchain", "langgraph", "llama_index", "llamaindex_omni", "openai", "anthropic", "numpy"}
+    assert not [name for name in _loaded("import langchain_omni") if name.startswith(("langchain_core", "omnilabs"))]
+
+
+# ---- what of langchain-core is no public promise, and what happens when it changes
+
+
+def test_core_still_has_the_hooks_that_are_overridden():
+    for cls, hooks in {
+        BaseChatModel: ("_get_ls_params", "_combine_llm_outputs", "_resolve_model_profile", "_convert_input"),
+        BaseLLM: ("_identifying_params",),
+    }.items():
+        for hook in (*hooks, "_identifying_params", "_llm_type", "_add_version", "_generate", "_astream"):
+            assert hasattr(cls, hook), f"{cls.__name__}.{hook}"
+
+
+def test_core_still_caches_what_it_stores_under_the_name_that_is_forgotten():
+    model = ChatOmni(mode="sandbox")
+    before = model._serialized
+    assert "_serialized" in vars(model)
+    model.rel_cost = 0.9
+    assert model._serialized != before
+
+
+def test_core_still_reads_the_served_model_where_it_is_put():
+    gateway = import_module("langchain_core.utils._gateway")
+    assert gateway.GATEWAY_METADATA_RESPONSE_KEY == "lc_gateway_metadata"
+
+
+def test_langchain_still_keeps_its_providers_in_a_table_of_triples():
+    table: Any = import_module("langchain.chat_models.base")._BUILTIN_PROVIDERS
+    package, name, make = table["openai"]
+    assert (package, name) == ("langchain_openai", "ChatOpenAI")
+    assert callable(make)
+
+
+def test_traces_name_the_version_of_this_package():
+    for cls in (ChatOmni, OmniLLM):
+        versions = (cls().metadata or {})["lc_versions"]
+        assert versions["omnirouter"] == omnilabs.__version__
+        assert "langchain-core" in versions

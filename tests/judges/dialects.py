@@ -18,7 +18,7 @@ from openai.types.chat import completion_create_params as openai_params
 from pydantic import BaseModel, TypeAdapter
 
 from omnilabs import ChatResponse
-from omnilabs._request import build_request
+from omnilabs._request import DEFAULT_TEMPERATURE, build_request
 from omnilabs._secret import Secret
 from omnilabs.providers import PROVIDERS, Endpoint, Target, wire_named
 from omnilabs.providers._base import Built, fit
@@ -150,7 +150,7 @@ def target(provider: str, model: str, base_url: str = "http://127.0.0.1:9/v1", *
 
 def build(to: Target, scenario: Scenario, *, stream: bool = False, unsupported: str = "drop") -> Built:
     """Return the request we build, everything the target cannot take left out."""
-    options = {"temperature": 0.7, **scenario.options, "unsupported": unsupported}
+    options = {"temperature": DEFAULT_TEMPERATURE, **scenario.options, "unsupported": unsupported}
     temperature, max_tokens = options.pop("temperature"), options.pop("max_tokens", None)
     request = build_request(
         scenario.messages, temperature=temperature, max_tokens=max_tokens, routing=None, options=options

@@ -63,7 +63,7 @@ def assert_same(bench: Bench, wire: str, scenario: Scenario, *, stream: bool) ->
     to = target(wire, model)
     built = build(to, scenario, stream=stream)
     theirs = as_answer(bench.judges[wire].ask(body_of(built), to.model.name, stream=stream), built.answer_tool)
-    options: dict[str, Any] = {"temperature": 0.7, **scenario.options, "unsupported": "drop"}
+    options: dict[str, Any] = {**scenario.options, "unsupported": "drop"}
     answer = bench.client.chat(scenario.messages, model, stream=stream, **options)
     if stream:
         chunks = list(answer)

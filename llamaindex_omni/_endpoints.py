@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import aclosing, closing
-from typing import Any, TypeVar, cast
+from typing import Any
 
 from llama_index.core.base.llms.types import (
     ChatMessage,
@@ -17,9 +17,9 @@ from llama_index.core.base.llms.types import (
     MessageRole,
 )
 from llama_index.core.instrumentation.span import active_span_id
-from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
 from llama_index_instrumentation import get_dispatcher
 
+from llamaindex_omni import _telling
 from llamaindex_omni._calls import ROUTING, Ask, fallback_events, report
 from llamaindex_omni._inbound import to_omni_messages
 from llamaindex_omni._outbound import to_chat_response, to_completion
@@ -33,17 +33,6 @@ from omnilabs.types import Decision
 __all__ = ["OmniEndpoints"]
 
 _dispatcher = get_dispatcher(__name__)
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def _chat_events(method: F) -> F:
-    """Fire LlamaIndex's chat events and callbacks around a method; its type is kept."""
-    return cast("F", llm_chat_callback()(method))
-
-
-def _completion_events(method: F) -> F:
-    """Fire LlamaIndex's completion events and callbacks around a method; its type is kept."""
-    return cast("F", llm_completion_callback()(method))
 
 
 class OmniEndpoints(OmniSettings):
@@ -56,7 +45,7 @@ class OmniEndpoints(OmniSettings):
 
     # ---- endpoints
 
-    @_chat_events
+    @_telling.chat
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """Return the answer.
 
@@ -67,12 +56,12 @@ class OmniEndpoints(OmniSettings):
         """
         return self._chat(messages, kwargs)
 
-    @_chat_events
+    @_telling.chat
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """Return the answer; see `chat`."""
         return await self._achat(messages, kwargs)
 
-    @_chat_events
+    @_telling.chat_stream
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
         """Return the answer's chunks; the model has begun to answer when this returns.
 
@@ -81,27 +70,27 @@ class OmniEndpoints(OmniSettings):
         """
         return self._stream(messages, kwargs)
 
-    @_chat_events
+    @_telling.achat_stream
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
         """Return the answer's chunks; see `stream_chat`."""
         return await self._astream(messages, kwargs)
 
-    @_completion_events
+    @_telling.completion
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """Return the answer to a prompt, which `completion_to_prompt` shapes unless it is `formatted`; see `chat`."""
         return to_completion(self._chat(self._question(prompt, formatted), kwargs))
 
-    @_completion_events
+    @_telling.completion
     async def acomplete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """Return the answer to a prompt; see `complete`."""
         return to_completion(await self._achat(self._question(prompt, formatted), kwargs))
 
-    @_completion_events
+    @_telling.completion_stream
     def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
         """Return the chunks of the answer to a prompt; see `stream_chat`."""
         return _completions(self._stream(self._question(prompt, formatted), kwargs))
 
-    @_completion_events
+    @_telling.acompletion_stream
     async def astream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseAsyncGen:
         """Return the chunks of the answer to a prompt; see `stream_chat`."""
         return _acompletions(await self._astream(self._question(prompt, formatted), kwargs))
@@ -150,7 +139,7 @@ class OmniEndpoints(OmniSettings):
         _opened(ask, stream.decision)
         chunks = self._read(ask, stream)
         next(chunks)  # a generator that was started gives its connection up even when nobody reads it
-        return chunks
+        return _telling.opened(chunks)
 
     async def _astream(
         self, messages: Sequence[ChatMessage], kwargs: Mapping[str, Any]
@@ -168,7 +157,7 @@ class OmniEndpoints(OmniSettings):
         _opened(ask, stream.decision)
         chunks = self._aread(ask, stream)
         await anext(chunks)
-        return chunks
+        return _telling.opened(chunks)
 
     def _read(self, ask: Ask, stream: ChatStream) -> Generator[ChatResponse, None, None]:
         snapshots, span_id, is_whole = Snapshots(ask), active_span_id.get(), False

@@ -41,6 +41,7 @@ _CLIENT_SETTINGS = (
     "max_response_bytes",
     "max_cost_usd",
     "unsupported",
+    "telemetry",
 )
 # Of a provider's entry, what may be written down; `headers` hold keys as often as not.
 _SECRET_FIELDS = frozenset({"api_key", "headers"})
@@ -89,6 +90,7 @@ class OmniSettings(FunctionCallingLLM):
     max_response_bytes: int | None = None
     max_cost_usd: float | None = None
     unsupported: Literal["error", "drop"] | None = None
+    telemetry: bool | Literal["content"] | None = None
 
     _clients: Clients = PrivateAttr()
     _loops: ToolLoops = PrivateAttr(default_factory=ToolLoops)

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias
 from omnilabs._request import ChatRequest
 from omnilabs.providers._anthropic_schema import native_schema
 from omnilabs.providers._base import Target, is_documented_default, refuse
-from omnilabs.providers._structured import answer_function
+from omnilabs.providers._structured import answer_function, why_no_forced_answer
 
 __all__ = ["ADAPTIVE", "BUDGETED", "DECLARED", "FOLDED", "UNFORCED", "UNSAMPLED", "Draft", "put_settings"]
 
@@ -200,7 +200,7 @@ def _put_tools(draft: Draft, unforced: str | None) -> tuple[Structured | None, s
     if unforced is not None and _is_forced(choice):
         draft.refuse("tool_choice", unforced)
         choice = {"type": "auto"}
-    structure = _structure(draft, choice, unforced)
+    structure = _structure(draft, unforced)
     choice = _parallel(draft, choice)
     if structure.tool is not None:
         alone = not tools or (choice is not None and choice["type"] == "none")
@@ -273,7 +273,7 @@ def _declared(draft: Draft) -> list[dict[str, Any]]:
     return [{"name": name, "input_schema": {"type": "object", "properties": {}}} for name in names]
 
 
-def _structure(draft: Draft, choice: Mapping[str, Any] | None, unforced: str | None) -> _Structure:
+def _structure(draft: Draft, unforced: str | None) -> _Structure:
     wanted = draft.request.response_format
     if wanted is None:
         return _Structure()
@@ -285,8 +285,7 @@ def _structure(draft: Draft, choice: Mapping[str, Any] | None, unforced: str | N
         if native is not None:
             draft.body.setdefault("output_config", {})["format"] = {"type": "json_schema", "schema": native}
             return _Structure("native")
-    if unforced is None and _is_forced(choice):
-        unforced = "tool_choice forces another"
+    unforced = unforced or why_no_forced_answer(draft.request, target)
     if unforced is not None:
         can_schema = schema is None and target.model.capabilities.json_schema
         way_out = " (a JSON schema would be taken)" if can_schema else ""

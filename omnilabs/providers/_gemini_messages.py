@@ -178,6 +178,8 @@ class _MessageEncoder:
         if message.tool_call_id:
             body["id"] = message.tool_call_id
         body["response"] = {"error": message.text} if message.is_error else _object(message.text, "result")
+        if any(part.cache for part in message.parts if isinstance(part, TextPart)):
+            self._dropped.add("cache")
         rest = [wire for part in message.parts if not isinstance(part, TextPart) for wire in self._part(part)]
         if rest and self.takes_levels:
             body["parts"] = rest

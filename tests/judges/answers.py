@@ -180,12 +180,14 @@ def anthropic_whole(answer: Answer) -> dict[str, Any]:
         blocks.append(kit.text(answer.text))
     blocks += [kit.tool_use(call.name, call.id, **call.arguments) for call in answer.calls]
     written = answer.written + answer.hour
+    details = {"output_tokens_details": {"thinking_tokens": answer.thought}} if answer.thought else {}
     used = kit.usage(
         answer.fresh,
         answer.output,
         cache_read_input_tokens=answer.read,
         cache_creation_input_tokens=written,
         cache_creation={"ephemeral_5m_input_tokens": answer.written, "ephemeral_1h_input_tokens": answer.hour},
+        **details,
     )
     fields: dict[str, Any] = {}
     if answer.refusal:

@@ -6,12 +6,16 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from omnilabs._models import Capabilities, ModelInfo
-from omnilabs._request import ChatRequest
-from omnilabs.providers._base import SAMPLING, is_documented_default
+from omnilabs._request import SETTINGS, ChatRequest
+from omnilabs.providers import PROVIDERS, ProviderSpec, wire_named
+from omnilabs.providers._base import is_documented_default, unsupported_params
 
 __all__ = ["Demand", "demand_of", "reason_against"]
 
-_REASONING = ("reasoning_effort", "reasoning_budget_tokens")
+_ANY_PROVIDER = ProviderSpec("", "", "")
+_ANY_SETTING = frozenset(SETTINGS)
+_EVERYWHERE = frozenset({"max_tokens", "tools", "response_format"})
+"""Settings that are limits or needs of the request, and judged as such."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,32 +26,27 @@ class Demand:
         input_tokens: Estimated tokens of the prompt.
         max_tokens: Longest answer asked for, or None.
         needs: Capabilities the request cannot do without.
-        sampling: Sampling settings the caller set himself; empty where dropping them is allowed.
-        reasoning: Reasoning settings the caller set himself; empty where dropping them is allowed.
+        settings: Settings the caller set himself; empty where dropping them is allowed.
         named: Ids the choice is restricted to, or None.
+        request: The request itself.
     """
 
     input_tokens: float
     max_tokens: int | None
     needs: tuple[str, ...]
-    sampling: tuple[str, ...]
-    reasoning: tuple[str, ...]
+    settings: frozenset[str]
     named: Collection[str] | None
+    request: ChatRequest
 
 
 def demand_of(request: ChatRequest, *, input_tokens: float, named: Collection[str] | None) -> Demand:
     """Return what `request` asks of a model."""
-    asked: set[str] = set()
+    asked = frozenset[str]()
     if request.unsupported == "error":
-        asked = {name for name in request.given_params() if not is_documented_default(request, name)}
-    return Demand(
-        input_tokens,
-        request.max_tokens,
-        tuple(sorted(request.needs())),
-        tuple(sorted(asked & SAMPLING)),
-        tuple(name for name in _REASONING if name in asked),
-        named,
-    )
+        asked = frozenset(
+            name for name in request.given_params().keys() - _EVERYWHERE if not is_documented_default(request, name)
+        )
+    return Demand(input_tokens, request.max_tokens, tuple(sorted(request.needs())), asked, named, request)
 
 
 def reason_against(model: ModelInfo, demand: Demand, available: Callable[[ModelInfo], str | None]) -> str | None:
@@ -61,9 +60,9 @@ def reason_against(model: ModelInfo, demand: Demand, available: Callable[[ModelI
     context, longest, asked = model.context_tokens, model.max_output_tokens, demand.max_tokens or 0
     if (context is not None and demand.input_tokens + asked > context) or (longest is not None and asked > longest):
         return _beyond(model, demand)
-    if demand.needs or demand.sampling or demand.reasoning:
-        return _cannot(model.capabilities, demand) or available(model)
-    return available(model)
+    lacks = _lacks(model.capabilities, demand) if demand.needs else None
+    refuses = _refuses(model, demand) if demand.settings and lacks is None else None
+    return lacks or refuses or available(model)
 
 
 def _beyond(model: ModelInfo, demand: Demand) -> str:
@@ -83,13 +82,18 @@ _LACKS = {
 }
 
 
-def _cannot(able: Capabilities, demand: Demand) -> str | None:
+def _lacks(able: Capabilities, demand: Demand) -> str | None:
     for need in demand.needs:
         # A schema can be asked for by a forced tool, so tools are enough.
         if not (getattr(able, need) or (need == "json_schema" and able.tools)):
             return _LACKS[need]
-    if demand.sampling and not able.temperature:
-        return f"it takes no {', '.join(demand.sampling)}"
-    if demand.reasoning and not able.reasoning:
-        return f"it takes no {', '.join(demand.reasoning)}"
     return None
+
+
+def _refuses(model: ModelInfo, demand: Demand) -> str | None:
+    """Return which of the caller's settings this model, or its provider's route, does not take."""
+    row = PROVIDERS.get(model.provider)
+    # Of a provider of the user's own nothing is known here; whoever calls it knows its route.
+    spec, taken = (row, wire_named(row.wire).params) if row is not None else (_ANY_PROVIDER, _ANY_SETTING)
+    refused = [name for name in unsupported_params(demand.request, model, spec, taken) if name in demand.settings]
+    return f"it takes no {', '.join(refused)}" if refused else None

@@ -193,14 +193,22 @@ class Knowledge:
         Path(path).write_text(json.dumps(state) + "\n", encoding="utf-8")
 
     @classmethod
-    def load(cls, path: str | PathLike[str], models: Sequence[ModelInfo] | None = None, **options: Any) -> Self:
+    def load(
+        cls,
+        path: str | PathLike[str],
+        models: Sequence[ModelInfo] | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        explore: float = 0.0,
+        random: Random | None = None,
+    ) -> Self:
         """Return a router over `models` (the catalogue when None) that knows what `save` wrote.
 
         Raises:
             InvalidRequestError: The file is not one that `save` wrote.
             ConfigurationError: It holds text weights, and numpy is not installed.
         """
-        router = cls(models, **options)
+        router = cls(models, clock=clock, explore=explore, random=random)
         try:
             state: Any = json.loads(Path(path).read_text("utf-8"))
             if state["format"] != STATE_FORMAT:

@@ -24,6 +24,8 @@ SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
         (model("m", temperature=False), {"temperature": 0.2}, "temperature"),
         (model("m", temperature=False), {"top_p": 0.9, "logprobs": True}, "logprobs, top_p"),
         (model("m"), {"reasoning_effort": "high"}, "reasoning_effort"),
+        (model("m", forced_tools=False), {"tools": [TOOL], "tool_choice": "required"}, "tool_choice"),
+        (model("m", provider="anthropic"), {"seed": 7}, "seed"),
         (model("m", context_tokens=1000), {"max_tokens": 990}, "context of 1,000"),
         (model("m", max_output_tokens=100), {"max_tokens": 101}, "longest answer of 100"),
         (model("m", usd=None), {"max_cost_usd": 1.0}, "price is not known"),

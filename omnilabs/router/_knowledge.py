@@ -18,7 +18,6 @@ from omnilabs._models import ModelInfo
 from omnilabs._request import ChatRequest
 from omnilabs.errors import ConfigurationError, InvalidRequestError, UnknownModelError
 from omnilabs.router._feedback import Feedback
-from omnilabs.router._fit import Fit
 from omnilabs.router._forecast import Forecaster, Reading, sigmoid, tokens_of
 from omnilabs.router._health import Health
 from omnilabs.router._outlook import Outlook, outlook
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from omnilabs._response import ChatResponse
     from omnilabs.router._catalog import Catalog
     from omnilabs.router._evaluation import Evaluation
+    from omnilabs.router._fit import Fit
     from omnilabs.router._records import FitReport
 
 __all__ = ["Knowledge"]
@@ -208,6 +208,8 @@ class Knowledge:
             InvalidRequestError: The file is not one that `save` wrote.
             ConfigurationError: It holds text weights, and numpy is not installed.
         """
+        from omnilabs.router._fit import Fit  # a router that is not fitted needs none of it
+
         router = cls(models, clock=clock, explore=explore, random=random)
         try:
             state: Any = json.loads(Path(path).read_text("utf-8"))

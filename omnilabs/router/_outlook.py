@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from omnilabs.router._feedback import Feedback
-from omnilabs.router._fit import Fit
 from omnilabs.router._forecast import Forecaster, Reading, sigmoid
 from omnilabs.router._prior import Entry
+
+if TYPE_CHECKING:
+    from omnilabs.router._fit import Fit
 
 __all__ = ["Outlook", "outlook"]
 

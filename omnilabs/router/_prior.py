@@ -7,7 +7,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import resources
 from typing import Any
 
 from omnilabs._models import ModelInfo
@@ -114,6 +113,8 @@ class Prior:
 
 @lru_cache(maxsize=1)
 def _shipped() -> Prior:
+    from importlib import resources  # five milliseconds that an import of the package need not take
+
     return Prior.parse(json.loads(resources.files("omnilabs.router").joinpath("prior.json").read_text("utf-8")))
 
 

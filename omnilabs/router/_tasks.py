@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import resources
 from typing import Any
 
 __all__ = ["TASK_TYPES", "TaskTypes", "words_of"]
@@ -85,6 +84,8 @@ class TaskTypes:
 
 @lru_cache(maxsize=1)
 def _shipped() -> TaskTypes:
+    from importlib import resources  # five milliseconds that an import of the package need not take
+
     return TaskTypes.parse(
         json.loads(resources.files("omnilabs.router").joinpath("task_types.json").read_text("utf-8"))
     )

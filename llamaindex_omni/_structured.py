@@ -102,7 +102,7 @@ class OmniStructured(OmniEndpoints):
         growing = _Growing(output_cls)
         for chunk in self.stream_chat(self._filled(prompt, prompt_args), **_asking_for(output_cls, llm_kwargs)):
             yield from growing.read(chunk)
-        yield growing.whole()
+        yield from growing.rest()
 
     async def astream_structured_predict(
         self,
@@ -131,7 +131,8 @@ class OmniStructured(OmniEndpoints):
         async for chunk in chunks:
             for output in growing.read(chunk):
                 yield output
-        yield growing.whole()
+        for output in growing.rest():
+            yield output
 
     def _for_programs(self, llm_kwargs: Mapping[str, Any] | None) -> Self | None:
         """Return the LLM to run one of LlamaIndex's programs with, or None where the client asks for the schema itself.
@@ -171,22 +172,23 @@ class _Growing(Generic[Model]):
             fields: object = parse_partial_json(self._text)
         except ValueError:
             return
-        if not isinstance(fields, dict) or fields == self._seen:
+        output = self._fitted(fields) if isinstance(fields, dict) else None
+        if output is None or output == self._seen:
             return
-        self._seen = fields
-        output = self._fitted(fields)
+        self._seen = output
         _dispatcher.event(LLMStructuredPredictInProgressEvent(output=output))
         yield output
 
-    def whole(self) -> Model:
-        """Return the whole object.
+    def rest(self) -> Iterator[Model]:
+        """Yield the whole object, unless it was the last one.
 
         Raises:
             ValidationError: It does not fit the class.
         """
         output = self._output_cls.model_validate_json(self._text)
         _dispatcher.event(LLMStructuredPredictEndEvent(output=output))
-        return output
+        if output != self._seen:
+            yield output
 
     def _fitted(self, fields: Mapping[str, Any]) -> Model | FlexibleModel:
         try:

@@ -42,7 +42,8 @@ class ProviderSpec:
         checked: The date it was read.
         needs_key: Whether it refuses to work without a key.
         renamed: Our setting's name -> its name on this provider's wire, where it differs from the wire's own.
-        unsupported: Settings this provider does not take although its wire has them; "name" is a message's name.
+        unsupported: Settings this provider does not take although its wire has them; "name" is a message's name, "size"
+            and "quality" a picture's.
         ends_without_mark: It may end a stream with neither a finish reason nor `[DONE]`.
         stream_usage: It takes `stream_options.include_usage`; False where it always or never sends usage.
         caches_on_mark: It honours `cache_control` marks on content parts.

@@ -5,24 +5,30 @@ Source: https://platform.openai.com/docs/api-reference/images/create, read 2026-
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from omnilabs._http import HttpRequest, HttpResponse
 from omnilabs.errors import ResponseFormatError, UnsupportedParameterError
-from omnilabs.providers._base import Target
+from omnilabs.providers._base import Target, encode_json
 from omnilabs.providers._openai_compat import headers
 
 __all__ = ["image_request", "parse_images"]
+
+DEFAULT_SIZE, DEFAULT_QUALITY = "1024x1024", "standard"
+"""What `generate_image` documents."""
 
 
 def image_request(target: Target, *, prompt: str, size: str, quality: str, n: int) -> HttpRequest:
     """Return the request for `n` pictures.
 
+    The documented defaults are left out where they say nothing: `standard` is what every model that has qualities of
+    these names makes unasked, and others refuse the word; a provider that takes no size makes its own.
+
     Raises:
-        UnsupportedParameterError: The provider has no OpenAI-shaped images route.
+        UnsupportedParameterError: The provider has no OpenAI-shaped images route, or takes no size or quality.
     """
-    path = target.endpoint.spec.images_path
+    spec = target.endpoint.spec
+    path = spec.images_path
     if path is None:
         raise UnsupportedParameterError(
             f"{target.provider} has no OpenAI-shaped images route: choose a model of a provider that has one",
@@ -30,12 +36,29 @@ def image_request(target: Target, *, prompt: str, size: str, quality: str, n: in
             provider=target.provider,
             model=target.model.id,
         )
-    body = {"model": target.model.name, "prompt": prompt, "size": size, "quality": quality, "n": n}
+    body: dict[str, Any] = {"model": target.model.name, "prompt": prompt}
+    refused = [
+        name
+        for name, value, default in (("size", size, DEFAULT_SIZE), ("quality", quality, DEFAULT_QUALITY))
+        if name in spec.unsupported and value != default
+    ]
+    if refused:
+        raise UnsupportedParameterError(
+            f"{target.provider} takes no {' and no '.join(refused)} of a picture: leave it out",
+            parameters=refused,
+            provider=target.provider,
+            model=target.model.id,
+        )
+    if "size" not in spec.unsupported:
+        body["size"] = size
+    if quality != DEFAULT_QUALITY:
+        body["quality"] = quality
+    body["n"] = n
     return HttpRequest(
         "POST",
         f"{target.endpoint.base_url}{path}",
         headers(target.endpoint.api_key, target.endpoint.headers),
-        json.dumps(body, ensure_ascii=False).encode(),
+        encode_json(body),
     )
 
 

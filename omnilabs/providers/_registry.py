@@ -61,7 +61,7 @@ _ROWS = (
         base_url_env=("TOGETHER_BASE_URL",),
         docs_url="https://docs.together.ai/reference/chat-completions-1",
         checked="2026-11-23",
-        unsupported=frozenset({"reasoning_budget_tokens"}),
+        unsupported=frozenset({"reasoning_budget_tokens", "size", "quality"}),
         images_path="/images/generations",
     ),
     ProviderSpec(
@@ -72,7 +72,7 @@ _ROWS = (
         base_url_env=("XAI_BASE_URL",),
         docs_url="https://docs.x.ai/docs/api-reference",
         checked="2026-11-23",
-        unsupported=frozenset({"reasoning_budget_tokens"}),
+        unsupported=frozenset({"reasoning_budget_tokens", "size", "quality"}),
         images_path="/images/generations",
     ),
     ProviderSpec(

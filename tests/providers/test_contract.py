@@ -73,7 +73,7 @@ def test_a_row_says_where_it_was_read_and_when(row: str):
     assert spec.key_env[0].isupper()
     assert spec.base_url_env[0].isupper()
     assert not (spec.renamed.keys() & spec.unsupported)
-    assert spec.renamed.keys() | spec.unsupported <= {*SETTINGS, "name"}
+    assert spec.renamed.keys() | spec.unsupported <= {*SETTINGS, "name", "size", "quality"}
 
 
 @EVERY_ROW

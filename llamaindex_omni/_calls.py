@@ -27,7 +27,7 @@ class Ask:
         model: Whom to ask; None leaves it to the router.
         settings: `temperature`, `max_tokens` and the client's options.
         routing: How to choose, where `model` is None.
-        source: pinned, route, sticky or router.
+        source: pinned, route, sticky, router or server.
         single_call: Keep only the first tool call of an answer.
         id: Names the decision in responses and events.
     """
@@ -43,11 +43,11 @@ class Ask:
     def routed(
         self, model: str, provider: str, decision: dict[str, Any] | None, span_id: str | None
     ) -> OmniRoutingEvent:
-        """Return the event of the choice; without a decision a server took it."""
+        """Return the event of the choice; where a server took it there is no decision to read."""
         return OmniRoutingEvent(
             model=model,
             provider=provider,
-            source=self.source if decision is not None else "server",
+            source=self.source,
             decision_id=self.id,
             decision=decision,
             span_id=span_id,

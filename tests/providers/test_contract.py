@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -74,6 +75,15 @@ def test_a_row_says_where_it_was_read_and_when(row: str):
     assert spec.base_url_env[0].isupper()
     assert not (spec.renamed.keys() & spec.unsupported)
     assert spec.renamed.keys() | spec.unsupported <= {*SETTINGS, "name", "size", "quality"}
+
+
+@EVERY_ROW
+def test_the_page_of_providers_has_the_row(row: str):
+    spec = PROVIDERS[row]
+    page = (Path(__file__).parents[2] / "docs" / "providers.md").read_text(encoding="utf-8")
+    keys = ", ".join(f"`{name}`" for name in spec.key_env)
+    refused = ", ".join(f"`{name}`" for name in sorted(spec.unsupported)) or "nothing"
+    assert f"| `{row}` | {spec.wire} | {keys} | `{spec.base_url_env[0]}` | {refused} |" in page
 
 
 @EVERY_ROW

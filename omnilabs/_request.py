@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, TypedDict, cast
 
@@ -198,13 +198,18 @@ def _settings(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the checked settings of the model, by the names of `ChatRequest`'s fields."""
     tools = _tools(options.get("tools"))
     stop = options.get("stop")
-    stops = (stop,) if isinstance(stop, str) else tuple(stop or ())
+    stops = (stop,) if isinstance(stop, str) else tuple(stop or ()) if isinstance(stop, Iterable | None) else (stop,)
     if not all(isinstance(text, str) for text in stops):
         raise InvalidRequestError(f"stop is a string or a list of strings, not {stop!r}", parameter="stop")
     effort = options.get("reasoning_effort")
     if effort is not None and effort not in EFFORTS:
         raise InvalidRequestError(
             f"reasoning_effort is one of {', '.join(EFFORTS)}, not {effort!r}", parameter="reasoning_effort"
+        )
+    extra_body = options.get("extra_body")
+    if extra_body is not None and not isinstance(extra_body, Mapping):
+        raise InvalidRequestError(
+            f"extra_body is a mapping of fields of the request, not {extra_body!r}", parameter="extra_body"
         )
     for name, least in (("seed", None), ("top_logprobs", 0), ("reasoning_budget_tokens", 0)):
         _whole(name, options.get(name), at_least=least)
@@ -223,7 +228,7 @@ def _settings(options: Mapping[str, Any]) -> dict[str, Any]:
         "response_format": _response_format(options.get("response_format")),
         "reasoning_effort": effort,
         "reasoning_budget_tokens": options.get("reasoning_budget_tokens"),
-        "extra_body": options.get("extra_body"),
+        "extra_body": extra_body,
     }
 
 
@@ -246,12 +251,17 @@ def build_routing(
     weights = {"rel_cost": rel_cost, "rel_latency": rel_latency, "rel_accuracy": rel_accuracy}
     for name, weight in weights.items():
         _in_range(name, weight, 0, 1, required=True)
-    if isinstance(model_names, str):
-        raise InvalidRequestError(f"model_names is a list of ids: [{model_names!r}]", parameter="model_names")
-    names = None if model_names is None else tuple(model_names)
-    if names is not None and not names:
-        raise InvalidRequestError("model_names is empty: name a model, or pass None for all", parameter="model_names")
+    names = None if model_names is None else _names(model_names)
     return Routing(k, names, float(rel_cost), float(rel_latency), float(rel_accuracy), verbose)
+
+
+def _names(model_names: object) -> tuple[str, ...]:
+    given = tuple(model_names) if isinstance(model_names, Iterable) and not isinstance(model_names, str) else None
+    if given is None or not all(isinstance(name, str) for name in given):
+        raise InvalidRequestError(f"model_names is a list of ids, not {model_names!r}", parameter="model_names")
+    if not given:
+        raise InvalidRequestError("model_names is empty: name a model, or pass None for all", parameter="model_names")
+    return given
 
 
 def _in_range(name: str, value: object, low: float, high: float, *, required: bool = False) -> float | None:
@@ -317,7 +327,7 @@ def _response_format(value: Mapping[str, Any] | type | None) -> Mapping[str, Any
                 f"response_format takes a pydantic model class, not {value.__name__}", parameter="response_format"
             )
         return _json_schema(value.__name__, cast("Mapping[str, Any]", schema()))
-    kind = value.get("type")
+    kind = value.get("type") if isinstance(value, Mapping) else None
     if kind in ("text", "json_object"):
         return None if kind == "text" else value
     if kind == "json_schema":
@@ -327,7 +337,7 @@ def _response_format(value: Mapping[str, Any] | type | None) -> Mapping[str, Any
                 "response_format of type json_schema needs json_schema.schema", parameter="response_format"
             )
         return value
-    if kind == "object" or "properties" in value:
+    if isinstance(value, Mapping) and (kind == "object" or "properties" in value):
         return _json_schema(str(value.get("title", "answer")), value)
     raise InvalidRequestError(
         "response_format is {'type': 'json_object'}, {'type': 'json_schema', ...}, a JSON schema or a pydantic class",

@@ -107,7 +107,7 @@ class AnthropicDecoder:
         fault = fault_of(body)
         if fault is not None:
             raise fault_error(fault, HttpResponse(200, {}, b""), self._target, in_band=True, body=body)
-        reader = self._readers.get(body.get("type", event.event))
+        reader = self._readers.get(str(body.get("type", event.event)))
         return tuple(reader(body)) if reader is not None else ()
 
     def whole(self, message: Fields) -> Iterable[ChatChunk]:

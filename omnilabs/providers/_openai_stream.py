@@ -81,8 +81,8 @@ class OpenAIDecoder:
         if not isinstance(message, dict):
             message = _NOTHING
         if self._is_plain(body, choice, message):
-            model, provider = body.get("model") or self._target.model.name, self._target.provider
-            return (ChatChunk(message["content"], model, provider, id=body.get("id")),)
+            model, provider = _word(body, "model") or self._target.model.name, self._target.provider
+            return (ChatChunk(message["content"], model, provider, id=_word(body, "id")),)
         calls = self._call_deltas(message["tool_calls"]) if message.get("tool_calls") else ()
         chunk = chunk_of(body, choice, message, self._target, calls)
         place = self._target.endpoint.spec.replays_reasoning
@@ -132,11 +132,9 @@ class OpenAIDecoder:
                 continue
             function = call.get("function")
             function = function if isinstance(function, dict) else _NOTHING
-            call_id, index = call.get("id") or None, call.get("index")
-            if not isinstance(index, int):
-                opens = (call_id is not None and call_id not in self._calls) or (
-                    call_id is None and function.get("name") is not None
-                )
+            call_id, name, index = _word(call, "id"), _word(function, "name"), call.get("index")
+            if not isinstance(index, int) or not 0 <= index < _MOST_CALLS:
+                opens = (call_id is not None and call_id not in self._calls) or (call_id is None and name is not None)
                 known = self._calls.index(call_id) if call_id in self._calls else len(self._calls) - 1
                 index = len(self._calls) if opens or known < 0 else known
             if index >= len(self._calls) and call_id is None:
@@ -147,7 +145,7 @@ class OpenAIDecoder:
                 self._calls[index] = call_id
             arguments = function.get("arguments")
             text = arguments if isinstance(arguments, str) else json.dumps(arguments) if arguments else ""
-            deltas.append(ToolCallDelta(index, call_id, function.get("name") or None, text))
+            deltas.append(ToolCallDelta(index, call_id, name, text))
         return tuple(deltas)
 
     def _answer_as_text(self, chunk: ChatChunk) -> ChatChunk:
@@ -199,19 +197,32 @@ def chunk_of(
     tokens = logprobs.get("content") if isinstance(logprobs, dict) else None
     return ChatChunk(
         content=content or (refusal if isinstance(refusal, str) else "") or "",
-        model=body.get("model") or target.model.name,
+        model=_word(body, "model") or target.model.name,
         provider=target.provider,
         usage=read_usage(body) if _usage_of(body) else None,
         finish_reason=_FINISH.get(finish, finish) if isinstance(finish := choice.get("finish_reason"), str) else None,
         tool_calls=calls,
         reasoning=reasoning if isinstance(reasoning, str) and reasoning else None,
-        id=body.get("id"),
+        id=_word(body, "id"),
         opaque=opaque,
-        annotations=tuple(message.get("annotations") or ()),
-        logprobs=tuple(tokens or ()),
+        annotations=_objects(message.get("annotations")),
+        logprobs=_objects(tokens),
         refusal=refusal if isinstance(refusal, str) and refusal else None,
     )
 
+
+def _word(fields: Mapping[str, Any], name: str) -> str | None:
+    """Return a field's text, or None where there is none or it is something else."""
+    value = fields.get(name)
+    return value if isinstance(value, str) and value else None
+
+
+def _objects(value: object) -> tuple[Mapping[str, Any], ...]:
+    return tuple(item for item in value if isinstance(item, dict)) if isinstance(value, list) else ()
+
+
+_MOST_CALLS = 1024
+"""An index beyond it is no index: the room for the calls before it would have to be made."""
 
 _FINISH: Mapping[str, str] = {
     "function_call": "tool_calls",
@@ -256,7 +267,8 @@ def _text_of(content: object, kind: str) -> str:
 def read_tool_calls(message: Mapping[str, Any], built: Built, target: Target) -> tuple[ToolCall, ...]:
     """Return a whole message's tool calls; a call without an id gets a stable one, no arguments are `{}`."""
     calls: list[ToolCall] = []
-    for index, call in enumerate(message.get("tool_calls") or ()):
+    given = message.get("tool_calls") or []
+    for index, call in enumerate(given if isinstance(given, list) else [given]):
         function = call.get("function") if isinstance(call, dict) else None
         if not isinstance(function, dict) or not isinstance(function.get("name"), str):
             raise ResponseFormatError(
@@ -267,7 +279,7 @@ def read_tool_calls(message: Mapping[str, Any], built: Built, target: Target) ->
             )
         arguments = function.get("arguments")
         text = arguments if isinstance(arguments, str) else json.dumps(arguments or {}, ensure_ascii=False)
-        calls.append(ToolCall(call.get("id") or made_call_id(built, index), function["name"], text or "{}"))
+        calls.append(ToolCall(_word(call, "id") or made_call_id(built, index), function["name"], text or "{}"))
     return tuple(calls)
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from omnilabs._accumulate import Accumulator
 from omnilabs._decision import Decision
 from omnilabs._http import StreamHead
+from omnilabs._messages import ReasoningPart, TextPart
 from omnilabs._request import ChatRequest
 from omnilabs._response import ChatChunk, ChatResponse, ToolCallDelta
 from omnilabs._sse import EventDecoder, ServerSentEvent
@@ -63,6 +64,7 @@ class StreamSession:
         self._observers = observers
         self._events = EventDecoder()
         self._seen = Accumulator()
+        self._warnings: tuple[str, ...] = ()
         self._pending: list[ChatChunk] = []
         self._response: ChatResponse | None = None
         self._over = False
@@ -103,27 +105,32 @@ class StreamSession:
         return None
 
     def take_whole(self, response: ChatResponse) -> None:
-        """Take in a whole answer that came instead of a stream."""
-        chunk = ChatChunk(
-            content=response.content,
-            model=response.model,
-            provider=response.provider,
-            usage=response.usage,
-            finish_reason=response.finish_reason,
+        """Take in a whole answer that came instead of a stream, with all that has to go back to the provider."""
+        about: dict[str, Any] = {"model": response.model, "provider": response.provider, "id": response.id}
+        chunks = [
+            ChatChunk(reasoning=part.text, opaque=part.opaque, **about)
+            if isinstance(part, ReasoningPart)
+            else ChatChunk(part.text, opaque=part.opaque, **about)
+            for part in response.parts
+            if isinstance(part, ReasoningPart | TextPart)
+        ]
+        rest = ChatChunk(
             tool_calls=tuple(
                 ToolCallDelta(index, call.id, call.name, call.arguments_json, call.opaque)
                 for index, call in enumerate(response.tool_calls)
             ),
-            reasoning=response.reasoning,
-            id=response.id,
-            explanation=response.explanation,
             annotations=response.annotations,
             logprobs=response.logprobs,
             refusal=response.refusal,
+            **about,
         )
-        self._seen.add(chunk)
-        self._pending = [replace(chunk, usage=None, finish_reason=None, explanation=None)]
-        self._pending.append(self._last())
+        if rest.tool_calls or _says_more(rest):
+            chunks.append(rest)
+        said_once = {name: getattr(response, name) for name in ("usage", "finish_reason", "explanation")}
+        for chunk in (*chunks, ChatChunk(**about, **said_once)):
+            self._seen.add(chunk)
+        self._warnings = response.warnings
+        self._pending = [*chunks, self._last()]
         self.has_begun = True
 
     def pending(self) -> list[ChatChunk]:
@@ -279,9 +286,8 @@ class StreamSession:
         return replace(response, usage=self._estimate(), tool_calls=())
 
     def _warned(self, response: ChatResponse) -> ChatResponse:
-        if not self._events.has_replaced:
-            return response
-        return replace(response, warnings=(*response.warnings, NOT_UTF8))
+        warnings = (*self._warnings, NOT_UTF8) if self._events.has_replaced else self._warnings
+        return replace(response, warnings=warnings) if warnings else response
 
     def _estimate(self) -> Usage:
         """Return the tokens of what was sent and has arrived, marked as an estimate."""

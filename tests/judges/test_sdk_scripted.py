@@ -86,3 +86,19 @@ def test_a_streamed_answer_equals_the_whole_one(server: Loopback, client: OmniCl
     assert (streamed.model, streamed.id) == (whole.model, whole.id)
     if ANSWERS[name].logprobs:
         assert whole.logprobs[0]["token"] == "Yes."
+
+
+@pytest.mark.parametrize(("wire", "name"), CASES)
+def test_a_whole_answer_where_a_stream_was_asked_for_equals_the_whole_one(
+    server: Loopback, client: OmniClient, wire: str, name: str
+):
+    reply = reply_of(wire, name, stream=False)
+    server.script(reply, reply)
+    whole = client.chat(ASKED.messages, MODEL[wire], **ASKED.options)
+    stream = client.chat(ASKED.messages, MODEL[wire], stream=True, **ASKED.options)
+    chunks = list(stream)
+    assert "".join(chunk.content for chunk in chunks) == whole.content
+    assert stream.response.message == whole.message
+    assert stream.response.usage == whole.usage
+    assert (stream.response.finish_reason, stream.response.refusal) == (whole.finish_reason, whole.refusal)
+    assert stream.response.logprobs == whole.logprobs

@@ -35,6 +35,7 @@ from llama_index.core.llms.callbacks import llm_chat_callback
 from llamaindex_omni import OmniLLM
 
 MESSAGES = [ChatMessage(role="user", content="Tell me a joke about routers.")]
+HEADERS = {"authorization": "Bearer sk-test"}
 TARGETS = {"chat": 1.3, "achat": 1.3, "stream_chat": 1.5, "astream_chat": 1.5}
 IMPORT_TARGET = 1.10
 RSS_TARGET_MIB = 10
@@ -69,13 +70,14 @@ class Floor(CustomLLM):
     @llm_chat_callback()
     def chat(self, messages: Any, **kwargs: Any) -> ChatResponse:
         """Post and parse."""
-        raw = self._http.post(self.url, json=self._body(messages)).json()
+        raw = self._http.post(self.url, json=self._body(messages), headers=HEADERS).raise_for_status().json()
         return self._answer(raw["choices"][0]["message"]["content"], raw)
 
     @llm_chat_callback()
     async def achat(self, messages: Any, **kwargs: Any) -> ChatResponse:
         """Post and parse."""
-        raw = (await self._ahttp.post(self.url, json=self._body(messages))).json()
+        reply = await self._ahttp.post(self.url, json=self._body(messages), headers=HEADERS)
+        raw = reply.raise_for_status().json()
         return self._answer(raw["choices"][0]["message"]["content"], raw)
 
     @llm_chat_callback()
@@ -84,7 +86,9 @@ class Floor(CustomLLM):
 
         def gen() -> ChatResponseGen:
             text = ""
-            with self._http.stream("POST", self.url, json=self._body(messages, stream=True)) as response:
+            body = self._body(messages, stream=True)
+            with self._http.stream("POST", self.url, json=body, headers=HEADERS) as response:
+                response.raise_for_status()
                 for line in response.iter_lines():
                     if line.startswith("data: {"):
                         raw = json.loads(line[6:])
@@ -100,7 +104,9 @@ class Floor(CustomLLM):
 
         async def gen() -> ChatResponseAsyncGen:
             text = ""
-            async with self._ahttp.stream("POST", self.url, json=self._body(messages, stream=True)) as response:
+            body = self._body(messages, stream=True)
+            async with self._ahttp.stream("POST", self.url, json=body, headers=HEADERS) as response:
+                response.raise_for_status()
                 async for line in response.aiter_lines():
                     if line.startswith("data: {"):
                         raw = json.loads(line[6:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import aclosing, closing
 from typing import Any
@@ -185,7 +186,7 @@ class OmniEndpoints(OmniSettings):
                     yield snapshots.add(chunk)
             is_whole = True
             yield self._answered(ask, stream.response, span_id, delta="")
-        except GeneratorExit:
+        except (GeneratorExit, asyncio.CancelledError):
             await stream.aclose()
             if not is_whole:
                 _dispatcher.event(ask.abandoned(stream.response, span_id))

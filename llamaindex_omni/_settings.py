@@ -20,8 +20,9 @@ from pydantic import TypeAdapter
 from llamaindex_omni._clients import Clients
 from llamaindex_omni._tool_loops import ToolLoops
 from omnilabs import AsyncOmniClient, OmniClient
+from omnilabs.errors import ConfigurationError
 from omnilabs.router import Router
-from omnilabs.types import Decision, ModelInfo
+from omnilabs.types import ChatOptions, Decision, ModelInfo
 
 __all__ = ["OmniSettings"]
 
@@ -99,6 +100,7 @@ class OmniSettings(FunctionCallingLLM):
 
         def __init__(self, **settings: Any) -> None:
             super().__init__(**settings)
+            _check_names(self.additional_kwargs)
             # Not in a validator: pydantic would wrap a ConfigurationError in its own.
             self._clients = Clients(self._client_settings(), self.client, self.async_client)
 
@@ -174,6 +176,21 @@ class OmniSettings(FunctionCallingLLM):
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.aclose()
+
+
+def _check_names(additional_kwargs: Mapping[str, Any]) -> None:
+    """Refuse what no call would take, before the first one.
+
+    Raises:
+        ConfigurationError: Naming the setting and the known ones.
+    """
+    known = ChatOptions.__annotations__.keys()
+    unknown = sorted(additional_kwargs.keys() - known)
+    if unknown:
+        raise ConfigurationError(
+            f"additional_kwargs holds the unknown setting {unknown[0]!r}: use {', '.join(sorted(known))}; what else a "
+            "provider takes goes into extra_body"
+        )
 
 
 def _rebuild(cls: Callable[..., Any], fields: Mapping[str, Any]) -> Any:

@@ -107,14 +107,14 @@ class EndpointChecks(Kit):
 
     def test_asyncio_calls_run_side_by_side(self, llm: LLM, server: OpenAIServer) -> None:
         """Five slow calls take about as long as one."""
-        server.replies(Say(delay_s=0.3))
+        server.replies(Say(delay_s=0.5))
 
         async def gathered() -> float:
             begun = asyncio.get_running_loop().time()
             await asyncio.gather(*(llm.achat([ChatMessage("Hello?")]) for _ in range(5)))
             return asyncio.get_running_loop().time() - begun
 
-        assert asyncio.run(gathered()) < 1.2
+        assert asyncio.run(gathered()) < 2.0
 
     def test_arguments_go_by_name(self, llm: LLM) -> None:
         """`chat(messages=...)` and `complete(prompt=...)`, as LlamaIndex's own callers write it."""

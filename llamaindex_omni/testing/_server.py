@@ -35,7 +35,7 @@ USAGE: Mapping[str, Any] = {
 }
 
 
-_BREATH_S = 0.05
+_BREATH_S = 0.25
 
 
 @dataclass(frozen=True)
@@ -230,8 +230,6 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(reply.delay_s)
         for event in _events(reply, body):
             self.wfile.write(f"data: {event}\n\n".encode())
-            if isinstance(reply, Break):
-                time.sleep(_BREATH_S)  # so that the reader has something before it breaks off
         if isinstance(reply, Break) and not reply.by_event:
             self.connection.shutdown(socket.SHUT_RDWR)
 
@@ -278,6 +276,7 @@ def _events(reply: Reply, body: Mapping[str, Any]) -> Iterator[str]:
     for delta, logprobs in _deltas(reply):
         yield json.dumps(_chunk(body, delta, logprobs=logprobs))
     if isinstance(reply, Break):
+        time.sleep(_BREATH_S)  # so that the reader has read something before the answer breaks off
         if reply.by_event:
             yield json.dumps({"error": {"message": "the model fell over", "type": "server_error", "code": 500}})
         return

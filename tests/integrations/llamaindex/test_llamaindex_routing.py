@@ -153,6 +153,28 @@ def test_an_abandoned_asyncio_stream_is_told(server: OpenAIServer) -> None:
         asyncio.run(leave())
 
 
+def test_a_cancelled_asyncio_stream_is_told(server: OpenAIServer) -> None:
+    server.replies(Endless())
+    llm = made(server)
+
+    async def cancel() -> None:
+        begun = asyncio.Event()
+
+        async def read() -> None:
+            async for _ in await llm.astream_chat(ASK):
+                begun.set()
+
+        reading = asyncio.ensure_future(read())
+        await begun.wait()
+        reading.cancel()
+        await asyncio.wait([reading])
+        assert len(of(OmniAbandonedEvent, heard)) == 1
+        assert server.reader_left()
+
+    with listening() as heard:
+        asyncio.run(cancel())
+
+
 def test_smart_select_decides_and_sends_nothing(server: OpenAIServer) -> None:
     llm = made(server)
     decision = llm.smart_select("Hello?", rel_accuracy=1.0, rel_cost=0.0)

@@ -99,6 +99,11 @@ def test_settings_of_every_call_are_sent(server: OpenAIServer) -> None:
     assert [(one.body["seed"], one.body["stop"]) for one in server.requests] == [(7, ["END"]), (8, ["END"])]
 
 
+def test_a_setting_that_no_call_would_take_is_refused_at_once() -> None:
+    with pytest.raises(ConfigurationError, match=r"'sed'.* seed,"):
+        OmniLLM(mode="sandbox", additional_kwargs={"sed": 7})
+
+
 # ---- dumps and copies
 
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import multiprocessing
 import statistics
 import subprocess
 import sys
@@ -26,66 +25,17 @@ from importlib.util import find_spec
 from typing import Any
 
 import httpx2
+from _server import CHUNKS, server
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
 from langchain_omni import ChatOmni
 
-CHUNKS = 200
 PROMPT = "Tell me about the sea, in a few sentences, and say what you do not know."
 MODEL = "gpt-4o-mini"
-USAGE = {"prompt_tokens": 20, "completion_tokens": CHUNKS, "total_tokens": CHUNKS + 20}
 WAYS = ("invoke", "ainvoke", "stream", "astream")
 CALLS = {"invoke": 20, "ainvoke": 20, "stream": 4, "astream": 4}
-
-
-# ---- the server
-
-
-def _answers() -> tuple[bytes, list[bytes]]:
-    head = {"id": "chatcmpl-1", "created": 1, "model": "gpt-4o-mini-2024-07-18", "system_fingerprint": "fp_1"}
-    message = {"role": "assistant", "content": "word " * CHUNKS, "refusal": None, "annotations": []}
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
-    whole = json.dumps({**head, "object": "chat.completion", "choices": [choice], "usage": USAGE}).encode()
-    chunk = {**head, "object": "chat.completion.chunk"}
-    deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}, *[{"content": "word "}] * CHUNKS]
-    pieces = [{**chunk, "choices": [{"index": 0, "delta": d, "logprobs": None, "finish_reason": None}]} for d in deltas]
-    pieces.append({**chunk, "choices": [{"index": 0, "delta": {}, "logprobs": None, "finish_reason": "stop"}]})
-    pieces.append({**chunk, "choices": [], "usage": USAGE})
-    events = [b"data: " + json.dumps(piece).encode() + b"\n\n" for piece in pieces]
-    return whole, [*events, b"data: [DONE]\n\n"]
-
-
-async def _handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    whole, events = _answers()
-    plain = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (len(whole), whole)
-    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-    framed = [b"%x\r\n%s\r\n" % (len(event), event) for event in events]
-    try:
-        while True:
-            request = await reader.readuntil(b"\r\n\r\n")
-            length = next(line for line in request.lower().split(b"\r\n") if line.startswith(b"content-length:"))
-            body = await reader.readexactly(int(length.partition(b":")[2]))
-            if b'"stream":true' not in body.replace(b" ", b""):
-                writer.write(plain)
-                continue
-            writer.write(head)
-            for frame in framed:
-                writer.write(frame)
-                await writer.drain()
-            writer.write(b"0\r\n\r\n")
-    except (asyncio.IncompleteReadError, ConnectionError):
-        writer.close()
-
-
-def _serve(tell: Any) -> None:
-    async def main() -> None:
-        server = await asyncio.start_server(_handle, "127.0.0.1", 0)
-        tell.send(server.sockets[0].getsockname()[1])
-        await server.serve_forever()
-
-    asyncio.run(main())
 
 
 # ---- raw and floor
@@ -100,22 +50,27 @@ class Raw:
         self.async_ = httpx2.AsyncClient()
 
     def body(self, prompt: str, stream: bool) -> dict[str, Any]:
+        """Return the request."""
         body = {"model": MODEL, "messages": [{"role": "user", "content": prompt}]}
         return {**body, "stream": True, "stream_options": {"include_usage": True}} if stream else body
 
     def invoke(self, prompt: str) -> dict[str, Any]:
+        """Return the answer's JSON."""
         return json.loads(self.sync.post(self.url, json=self.body(prompt, False)).content)
 
     async def ainvoke(self, prompt: str) -> dict[str, Any]:
+        """Return the answer's JSON."""
         return json.loads((await self.async_.post(self.url, json=self.body(prompt, False))).content)
 
     def stream(self, prompt: str) -> Iterator[dict[str, Any]]:
+        """Yield the chunks' JSON."""
         with self.sync.stream("POST", self.url, json=self.body(prompt, True)) as response:
             for line in response.iter_lines():
                 if line.startswith("data: {"):
                     yield json.loads(line[6:])
 
     async def astream(self, prompt: str) -> AsyncIterator[dict[str, Any]]:
+        """Yield the chunks' JSON."""
         async with self.async_.stream("POST", self.url, json=self.body(prompt, True)) as response:
             async for line in response.aiter_lines():
                 if line.startswith("data: {"):
@@ -232,7 +187,7 @@ def measure(url: str, ways: tuple[str, ...], rounds: int) -> dict[str, dict[str,
 def report(found: dict[str, dict[str, list[float]]]) -> None:
     """Print microseconds and ratios."""
     for way, times in found.items():
-        print(f"\n{way} ({'200 chunks' if 'stream' in way else 'one answer'})")
+        print(f"\n{way} ({f'{CHUNKS} chunks' if 'stream' in way else 'one answer'})")
         for name, own in times.items():
             to_raw = statistics.median(a / b for a, b in zip(own, times["raw"], strict=True))
             to_floor = statistics.median(a / b for a, b in zip(own, times["floor"], strict=True))
@@ -251,24 +206,20 @@ def construction_ms() -> float:
     return statistics.median(times[1:])
 
 
-_MODULES = "langchain_core.language_models.chat_models, langchain_core.utils.function_calling, langchain_core.tools"
-
-
 def import_ratio(rounds: int) -> float:
-    """Return the CPU time to import `ChatOmni` over that of importing the parts of langchain-core it stands on."""
-    needed = f"import {_MODULES}, langchain_core.output_parsers.openai_tools, httpx2"
+    """Return the CPU time to import `ChatOmni` over that of importing the modules of langchain-core it loads."""
     ours = "from langchain_omni import ChatOmni"
-    ratios: list[float] = []
-    for _ in range(rounds):
-        base, own = (_import_cpu_s(code) for code in (needed, ours))
-        ratios.append(own / base)
-    return statistics.median(ratios)
+    listed = _python(f"{ours}; import sys; print(*(name for name in sys.modules if name.startswith('langchain_core')))")
+    needed = f"import {', '.join(listed.split())}"
+    return statistics.median(_import_cpu_s(ours) / _import_cpu_s(needed) for _ in range(rounds))
 
 
 def _import_cpu_s(code: str) -> float:
-    probe = f"import time; begun = time.process_time(); {code}; print(time.process_time() - begun)"
-    done = subprocess.run([sys.executable, "-c", probe], check=True, capture_output=True, text=True)
-    return float(done.stdout)
+    return float(_python(f"import time; begun = time.process_time(); {code}; print(time.process_time() - begun)"))
+
+
+def _python(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
 
 
 def main() -> None:
@@ -277,18 +228,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--only", choices=WAYS)
     options = parser.parse_args()
-    ours, theirs = multiprocessing.Pipe()
-    server = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs,), daemon=True)
-    server.start()
-    try:
-        url = f"http://127.0.0.1:{ours.recv()}"
+    with server() as url:
         report(measure(url, (options.only,) if options.only else WAYS, options.rounds))
-    finally:
-        server.terminate()
-        server.join()
     if options.only is None:
         print(f"\nconstruction  {construction_ms():.3f} ms")
-        print(f"import        {import_ratio(options.rounds // 3):.2f} x the parts of langchain-core it needs")
+        print(f"import        {import_ratio(max(options.rounds // 2, 5)):.2f} x the parts of langchain-core it needs")
 
 
 if __name__ == "__main__":

@@ -15,10 +15,14 @@ from omnilabs.types import Decision
 if TYPE_CHECKING:
     from langchain_omni.chat_models import ChatOmni
 
+    _Binding = RunnableBinding[LanguageModelInput, AIMessage]
+else:
+    _Binding = RunnableBinding  # with its parameters pydantic would build it a second time, at import
+
 __all__ = ["OmniBinding"]
 
 
-class OmniBinding(RunnableBinding[LanguageModelInput, AIMessage]):
+class OmniBinding(_Binding):
     """What `bind`, `bind_tools` and `with_config` return: each keeps what was bound before."""
 
     @classmethod

@@ -18,7 +18,7 @@ from omnilabs.types import ModelInfo
 __all__ = ["CONFIG", "ROUTING", "OmniSettings"]
 
 # A misspelt setting is an error; LangChain's own classes would ignore it, so each of ours says it again.
-CONFIG = ConfigDict(extra="forbid", populate_by_name=True, arbitrary_types_allowed=True)
+CONFIG = ConfigDict(extra="forbid", populate_by_name=True, arbitrary_types_allowed=True, defer_build=True)
 
 _CLIENT_SETTINGS = (
     "mode",

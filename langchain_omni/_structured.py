@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from operator import itemgetter
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from langchain_core import exceptions as core
 from langchain_core.language_models import LanguageModelInput
@@ -14,12 +14,10 @@ from langchain_core.outputs import ChatGeneration, Generation
 from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
 from langchain_core.utils.pydantic import is_basemodel_subclass
 
-from langchain_omni._tools import Schema, schema_name
+from langchain_omni._tools import Method, Schema, schema_name
 from omnilabs.errors import OmniError
 
-__all__ = ["Method", "OmniRefusalError", "structured"]
-
-Method: TypeAlias = Literal["json_schema", "function_calling", "json_mode"]
+__all__ = ["OmniRefusalError", "structured"]
 
 
 class OmniRefusalError(OmniError, getattr(core, "ModelRefusalError", core.ModelError)):  # type: ignore[misc]

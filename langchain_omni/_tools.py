@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_function, convert_to_openai_tool
 
 from omnilabs.errors import InvalidRequestError
 
-__all__ = ["Schema", "ToolLike", "bound_tools", "chosen_tool", "json_schema_format", "schema_name"]
+if TYPE_CHECKING:  # loading LangChain's tools takes longer than the rest of this package
+    from langchain_core.tools import BaseTool
 
-ToolLike: TypeAlias = Mapping[str, Any] | type | Callable[..., Any] | BaseTool
+__all__ = ["Method", "Schema", "ToolLike", "bound_tools", "chosen_tool", "json_schema_format", "schema_name"]
+
+ToolLike: TypeAlias = "Mapping[str, Any] | type | Callable[..., Any] | BaseTool"
 Schema: TypeAlias = dict[str, Any] | type
+Method: TypeAlias = Literal["json_schema", "function_calling", "json_mode"]
 _WORDS: Mapping[str, str] = {"any": "required", "auto": "auto", "none": "none", "required": "required"}
 
 

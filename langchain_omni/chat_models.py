@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput, ModelProfile
@@ -14,7 +14,6 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langchain_core.runnables import Runnable, RunnableConfig
 
 from langchain_omni._answer import PROVIDER, to_chunk, to_first_chunk, to_last_chunk, to_message
-from langchain_omni._binding import OmniBinding
 from langchain_omni._blocks import register_blocks
 from langchain_omni._convert import to_omni_messages
 from langchain_omni._errors import langchain_errors
@@ -22,12 +21,14 @@ from langchain_omni._model import OmniModel
 from langchain_omni._profiles import candidates_profile, configured_profile, profile_of, variables_that_configure
 from langchain_omni._routing import AUTO, Choice, Plan, plan_call
 from langchain_omni._settings import CONFIG
-from langchain_omni._structured import Method, structured
-from langchain_omni._tools import Schema, ToolLike, bound_tools, chosen_tool, json_schema_format, schema_name
+from langchain_omni._tools import Method, Schema, ToolLike, bound_tools, chosen_tool, json_schema_format, schema_name
 from omnilabs import AsyncChatStream, ChatChunk, ChatResponse, ChatStream
 from omnilabs.errors import InvalidRequestError
 from omnilabs.router import Router
 from omnilabs.types import Decision
+
+if TYPE_CHECKING:
+    from langchain_omni._binding import OmniBinding
 
 __all__ = ["ChatOmni"]
 
@@ -151,12 +152,12 @@ class ChatOmni(OmniModel, BaseChatModel):
 
     def bind(self, **kwargs: Any) -> OmniBinding:  # type: ignore[override]  # core's own class for it is private
         """Return the model with settings of the call fixed, such as `rel_cost=0.9`."""
-        return OmniBinding(bound=self, kwargs=kwargs, config={})
+        return _bound(self, kwargs, {})
 
     def with_config(self, config: RunnableConfig | None = None, **kwargs: Any) -> OmniBinding:
         """Return the model with LangChain's configuration fixed, such as `tags=["draft"]`."""
         merged: Any = {**(config or {}), **kwargs}
-        return OmniBinding(bound=self, kwargs={}, config=merged)
+        return _bound(self, {}, merged)
 
     def bind_tools(
         self,
@@ -214,6 +215,8 @@ class ChatOmni(OmniModel, BaseChatModel):
             InvalidRequestError: An unknown method, or no schema where one is needed.
             OmniRefusalError: When called: the model refused to answer.
         """
+        from langchain_omni._structured import structured  # the parsers are loaded by those who need them
+
         if method not in get_args(Method):
             raise InvalidRequestError(
                 f"method is one of {', '.join(get_args(Method))}, not {method!r}", parameter="method"
@@ -272,6 +275,12 @@ class ChatOmni(OmniModel, BaseChatModel):
         # The same as `model_provider` in the answer's metadata: middleware trusts reported tokens only if they agree.
         params["ls_provider"] = PROVIDER
         return params
+
+
+def _bound(model: ChatOmni, kwargs: dict[str, Any], config: RunnableConfig) -> OmniBinding:
+    from langchain_omni._binding import OmniBinding  # loaded by those who bind: pydantic takes its time to build it
+
+    return OmniBinding(bound=model, kwargs=kwargs, config=config)
 
 
 class _Reader:

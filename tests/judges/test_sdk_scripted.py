@@ -102,3 +102,21 @@ def test_a_whole_answer_where_a_stream_was_asked_for_equals_the_whole_one(
     assert stream.response.usage == whole.usage
     assert (stream.response.finish_reason, stream.response.refusal) == (whole.finish_reason, whole.refusal)
     assert stream.response.logprobs == whole.logprobs
+
+
+@pytest.mark.parametrize("wire", MODEL)
+def test_a_stream_left_early_has_an_estimate_marked_so(server: Loopback, client: OmniClient, wire: str):
+    server.script(reply_of(wire, "long", stream=True))
+    with client.chat(ASKED.messages, MODEL[wire], stream=True, **ASKED.options) as stream:
+        for chunk in stream:
+            if chunk.content:
+                break
+    usage = stream.response.usage
+    assert usage.is_estimated
+    assert usage.cost_source == "estimated"
+    assert usage.cost_usd is not None
+    assert 0 < usage.cost_usd < 1
+    assert usage.output_tokens is not None
+    assert 0 < usage.output_tokens < 400
+    # Anthropic tells the prompt's tokens at the beginning; for the others they are estimated too.
+    assert (usage.input_tokens == ANSWERS["long"].fresh) == (wire == "anthropic")

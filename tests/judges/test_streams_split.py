@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
 
@@ -21,7 +22,7 @@ from omnilabs._http import StreamHead
 from omnilabs._request import build_request
 from omnilabs._stream import StreamSession
 from omnilabs.errors import StreamInterruptedError
-from omnilabs.providers import Target, wire_named
+from omnilabs.providers import PROVIDERS, Target, wire_named
 
 ASKED = Scenario("", [user("What is the weather?")], {"tools": [WEATHER, CLOCK]})
 ROUTER = "openrouter/anthropic/claude-sonnet-5.5"
@@ -165,6 +166,25 @@ def test_a_stream_cut_off_before_its_end_is_an_error_that_holds_what_came(wire: 
     assert partial is not None
     assert partial.content == ANSWERS["text"].text
     assert partial.usage.is_estimated
+
+
+@pytest.mark.parametrize("wire", MODEL)
+def test_calls_of_a_broken_stream_are_not_given_out_to_be_executed(wire: str):
+    data = stream_bytes(wire, ANSWERS["parallel calls"])
+    mark = {"openai": b'"finish_reason": "tool_calls"', "anthropic": b"message_delta", "gemini": b'"STOP"'}[wire]
+    with pytest.raises(StreamInterruptedError) as broken:
+        read(whom(wire), [data[: data.index(mark)]])
+    assert broken.value.partial is not None
+    assert broken.value.partial.tool_calls == ()
+
+
+def test_a_server_known_to_mark_no_end_may_leave_it_out():
+    events = [event for event in openai_events(ANSWERS["text"]) if not isinstance(event, str)][:-2]
+    data = b"".join(map(event_bytes, events))
+    ollama = replace(whom("openai"), endpoint=replace(whom("openai").endpoint, spec=PROVIDERS["ollama"]))
+    assert read(ollama, [data]).content == ANSWERS["text"].text
+    with pytest.raises(StreamInterruptedError):
+        read(whom("openai"), [data])
 
 
 def test_usage_is_taken_from_any_chunk_and_the_last_one_counts():

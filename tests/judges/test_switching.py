@@ -207,3 +207,30 @@ def test_a_client_changes_only_the_model_between_two_turns(omni: Omni, first: st
         last = ask(then)
         assert last.content == ANSWERS["text"].text
         assert last.dropped_params == (() if first == then else ("reasoning",))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [{"type": "thinking", "thinking": "", "signature": "c2ln"}, {"type": "text", "text": "Yes."}],
+        [
+            {"type": "redacted_thinking", "data": "AAEC"},
+            {"type": "thinking", "thinking": "Hm. 😀", "signature": "c2ln"},
+            {"type": "tool_use", "id": "t1", "name": "get_time", "input": {}},
+            {"type": "thinking", "thinking": "Then.", "signature": "AAEC"},
+            {"type": "tool_use", "id": "t2", "name": "get_time", "input": {"a": 1.0}},
+        ],
+    ],
+)
+def test_hidden_empty_and_interleaved_thinking_goes_back_as_it_came(content: list[dict[str, Any]]):
+    to = whom("anthropic")
+    body = {"type": "message", "content": content, "stop_reason": "end_turn", "usage": {}}
+    built = build(to, Scenario("", [user("?")], TOOLS))
+    response = wire_named("anthropic").parse(HttpResponse(200, {}, json.dumps(body).encode()), built, to)
+    back = judged("anthropic", body_of(build(to, Scenario("", goes_on(response), TOOLS))))
+    assert back["messages"][1]["content"] == content
+    for other in ("openai", "gemini"):
+        moved = build(whom(other), Scenario("", goes_on(response), TOOLS))
+        assert "reasoning" in moved.dropped
+        assert b"c2ln" not in moved.http.body
+        judged(other, body_of(moved))

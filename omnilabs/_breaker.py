@@ -135,9 +135,11 @@ class Breaker:
     def _count(self, circuit: _Circuit, now: float, error: OmniError) -> None:
         state = self._states.setdefault(circuit, _State())
         state.failures += 1
-        if state.failures >= _AFTER_FAILURES or error.retry_after_s is not None:
-            times = max(0, state.failures - _AFTER_FAILURES)
-            pause_s = error.retry_after_s or min(_LONGEST_OPEN_S, _FIRST_OPEN_S * 2.0 ** min(times, 10))
+        pause_s = error.retry_after_s or 0.0
+        if state.failures >= _AFTER_FAILURES:
+            times = min(state.failures - _AFTER_FAILURES, 10)
+            pause_s = max(pause_s, min(_LONGEST_OPEN_S, _FIRST_OPEN_S * 2.0**times))
+        if pause_s > 0:
             state.until = max(state.until, now + pause_s)
             state.why = f"{type(error).__name__} {state.failures} times in a row"
 

@@ -317,6 +317,7 @@ def _persist(call: Call, target: Target, once: Callable[[], Flow[T | OmniError]]
     """
     may_be_stale = True
     attempt = 0
+    seen: list[type[OmniError]] = []
     while True:
         begun = call.clock()
         remaining_s = call.remaining_s()
@@ -335,7 +336,9 @@ def _persist(call: Call, target: Target, once: Callable[[], Flow[T | OmniError]]
         if may_be_stale and isinstance(outcome, TransportError) and outcome.phase == "stale":
             may_be_stale = False  # an old connection is nobody's fault: a new one, at once, and it counts for nothing
             continue
-        judgement = call.retry.judge(attempt, outcome, remaining_s=call.remaining_s())
+        alike = seen.count(type(outcome))
+        seen.append(type(outcome))
+        judgement = call.retry.judge(attempt, outcome, alike=alike, remaining_s=call.remaining_s())
         match judgement:
             case Again(delay_s):
                 _log.info("%s %s: %s; again in %.2f s", target.provider, target.model.id, outcome, delay_s)

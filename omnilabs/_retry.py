@@ -67,8 +67,13 @@ class RetryPolicy:
     max_delay_s: float = 60.0
     random: Callable[[], float] = random
 
-    def judge(self, attempt: int, error: OmniError, *, remaining_s: float | None = None) -> Judgement:
+    def judge(
+        self, attempt: int, error: OmniError, *, alike: int | None = None, remaining_s: float | None = None
+    ) -> Judgement:
         """Return what to do after failure number `attempt` (from 0) of one model.
+
+        `alike` counts the failures of this class before it, for those that are worth fewer attempts than others; None
+        means that all were.
 
         Full jitter below our own delay (Source: https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/);
         a wait the provider asked for is only ever lengthened. A wait that `remaining_s` does not allow is not begun.
@@ -77,7 +82,8 @@ class RetryPolicy:
             return Next()
         if isinstance(error, BadRequestError) or (isinstance(error, APIStatusError) and not error.retryable):
             return Stop()
-        if not error.retryable or attempt >= self._allowed(error):
+        allowed = min(self._allowed(error), self.max_retries)
+        if not error.retryable or attempt >= self.max_retries or (attempt if alike is None else alike) >= allowed:
             return Next()
         delay_s = self.random() * min(self.max_delay_s, self.base_delay_s * 2.0**attempt)
         if error.retry_after_s is not None:
@@ -93,7 +99,7 @@ class RetryPolicy:
         if isinstance(error, TransportError) and error.phase in _NEVER:
             return 0
         if isinstance(error, ResponseFormatError) or (isinstance(error, TransportError) and error.phase in _ONCE):
-            return min(1, self.max_retries)
+            return 1
         return self.max_retries
 
 

@@ -11,7 +11,9 @@ import pytest
 from integrations.llamaindex.pool import MODELS
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ImageBlock, TextBlock
 from llama_index.core.instrumentation.events import BaseEvent
+from llama_index.core.instrumentation.span_handlers import SimpleSpanHandler
 from llama_index.core.tools import FunctionTool
+from llama_index_instrumentation import get_dispatcher
 
 from llamaindex_omni import OmniAbandonedEvent, OmniFallbackEvent, OmniLLM, OmniRoutingEvent
 from llamaindex_omni.testing import Calls, Endless, Fail, OpenAIServer, Say, ToolCallReply
@@ -181,6 +183,20 @@ def test_smart_select_decides_and_sends_nothing(server: OpenAIServer) -> None:
     adecision = asyncio.run(llm.asmart_select(ASK, rel_accuracy=1.0, rel_cost=0.0))
     assert decision.model == adecision.model == "large"
     assert not server.requests
+
+
+def test_smart_select_is_a_span_of_its_own(server: OpenAIServer) -> None:
+    spans = SimpleSpanHandler()
+    root = get_dispatcher()
+    root.add_span_handler(spans)
+    try:
+        llm = made(server)
+        llm.smart_select("Hello?")
+        asyncio.run(llm.asmart_select("Hello?"))
+    finally:
+        root.span_handlers.remove(spans)
+    names = [span.id_.split("-")[0] for span in spans.completed_spans]
+    assert names == ["OmniLLM.smart_select", "OmniLLM.asmart_select"]
 
 
 def test_smart_select_sees_tools_and_images(server: OpenAIServer) -> None:

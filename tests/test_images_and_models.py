@@ -74,7 +74,7 @@ def test_the_documented_defaults_say_nothing_a_model_would_refuse(omni: Omni):
             ["model", "n", "prompt"],
         ]
         with pytest.raises(UnsupportedParameterError, match="size") as refused:
-            client.generate_image("a cat", "grok-imagine-image", size="512x512", quality="hd")
+            client.generate_image("a cat", "black-forest-labs/FLUX.1-schnell-Free", size="512x512", quality="hd")
         assert refused.value.parameters == ("size", "quality")
         assert len(server.requests) == 3
 

@@ -50,7 +50,6 @@ class ProviderSpec:
         native_schema: It takes `response_format` of type json_schema; False asks by a forced tool.
         replays_reasoning: The message field in which it wants its own reasoning back, or None where it wants none.
         images_path: Its OpenAI-shaped images route, or None.
-        reports_cost: Asked with `usage.include`, its usage tells the cost in USD as `cost`.
         call_id_length: How many letters and digits its tool calls' ids must have; None takes any id.
     """
 
@@ -70,7 +69,6 @@ class ProviderSpec:
     native_schema: bool = True
     replays_reasoning: str | None = None
     images_path: str | None = None
-    reports_cost: bool = False
     call_id_length: int | None = None
 
 
@@ -194,6 +192,8 @@ def unsupported_params(
     """Return the given settings that this model at this provider cannot take, sorted."""
     given = request.given_params()
     refused = {name for name in given if name not in wire_params or name in spec.unsupported}
+    if request.tool_choice == "auto":  # what a provider that knows no choice does anyway
+        refused.discard("tool_choice")
     able = model.capabilities
     if not able.temperature:
         refused |= given.keys() & SAMPLING

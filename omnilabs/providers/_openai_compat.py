@@ -70,8 +70,6 @@ class OpenAIWire:
             "messages": list(encode_messages(request.messages, target, dropped)),
         }
         structured_by, answer_tool = _put_settings(body, request, target, dropped)
-        if spec.reports_cost:
-            body["usage"] = {"include": True}
         if stream:
             body["stream"] = True
             if spec.stream_usage and form != _NO_STREAM_OPTIONS:

@@ -72,7 +72,7 @@ _ROWS = (
         base_url_env=("XAI_BASE_URL",),
         docs_url="https://docs.x.ai/docs/api-reference",
         checked="2026-11-23",
-        unsupported=frozenset({"reasoning_budget_tokens", "size", "quality"}),
+        unsupported=frozenset({"reasoning_budget_tokens", "size"}),
         images_path="/images/generations",
     ),
     ProviderSpec(
@@ -110,7 +110,6 @@ _ROWS = (
         renamed={"reasoning_effort": "reasoning.effort", "reasoning_budget_tokens": "reasoning.max_tokens"},
         caches_on_mark=True,
         replays_reasoning="reasoning_details",
-        reports_cost=True,
     ),
     ProviderSpec(
         name="fireworks",
@@ -128,10 +127,12 @@ _ROWS = (
         base_url="http://127.0.0.1:11434/v1",
         key_env=("OLLAMA_API_KEY",),
         base_url_env=("OLLAMA_BASE_URL",),
-        docs_url="https://github.com/ollama/ollama/blob/main/docs/openai.md",
+        docs_url="https://github.com/ollama/ollama/blob/main/docs/api/openai-compatibility.mdx",
         checked="2026-11-23",
         needs_key=False,
-        unsupported=frozenset({"parallel_tool_calls", "reasoning_budget_tokens", "logprobs", "top_logprobs"}),
+        unsupported=frozenset(
+            {"parallel_tool_calls", "reasoning_budget_tokens", "logprobs", "top_logprobs", "tool_choice"}
+        ),
         ends_without_mark=True,
     ),
 )

@@ -46,7 +46,7 @@ def why_no_forced_answer(request: ChatRequest, target: Target) -> str | None:
     able = target.model.capabilities
     if not able.tools:
         return "this model takes no tools"
-    if not able.forced_tools:
+    if not able.forced_tools or "tool_choice" in target.endpoint.spec.unsupported:
         return "no tool can be forced on this model"
     if request.tool_choice not in (None, "auto", "none"):
         return "tool_choice forces another"

@@ -10,7 +10,7 @@ from omnilabs.providers import PROVIDERS
 from omnilabs.types import Capabilities, ModelInfo
 
 IDS = [scenario.name for scenario in SCENARIOS]
-OWN_FIELDS = {"mistral": {"random_seed"}, "openrouter": {"usage", "reasoning"}}
+OWN_FIELDS = {"mistral": {"random_seed"}, "openrouter": {"reasoning"}}
 """What a row's API takes that OpenAI's does not; named here by hand, so that a new field needs a second look."""
 
 

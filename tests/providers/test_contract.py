@@ -82,7 +82,8 @@ def test_the_page_of_providers_has_the_row(row: str):
     spec = PROVIDERS[row]
     page = (Path(__file__).parents[2] / "docs" / "providers.md").read_text(encoding="utf-8")
     keys = ", ".join(f"`{name}`" for name in spec.key_env)
-    refused = ", ".join(f"`{name}`" for name in sorted(spec.unsupported)) or "nothing"
+    names = (f"`{name}`" + " (but `auto`)" * (name == "tool_choice") for name in sorted(spec.unsupported))
+    refused = ", ".join(names) or "nothing"
     assert f"| `{row}` | {spec.wire} | {keys} | `{spec.base_url_env[0]}` | {refused} |" in page
 
 

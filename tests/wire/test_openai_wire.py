@@ -122,7 +122,7 @@ def streamed(events: Iterable[Any], to: Target | None = None, built: Built | Non
         ("deepseek", {"max_tokens": 9}, {"max_tokens": 9}),
         ("mistral", {"seed": 3}, {"random_seed": 3}),
         ("together", {"seed": 3}, {"seed": 3}),
-        ("openrouter", {"reasoning_effort": "low"}, {"reasoning": {"effort": "low"}, "usage": {"include": True}}),
+        ("openrouter", {"reasoning_effort": "low"}, {"reasoning": {"effort": "low"}}),
         (
             "openrouter",
             {
@@ -131,7 +131,6 @@ def streamed(events: Iterable[Any], to: Target | None = None, built: Built | Non
             },
             {
                 "reasoning": {"max_tokens": 900, "exclude": True},
-                "usage": {"include": True},
                 "provider": {"sort": "price"},
             },
         ),
@@ -197,6 +196,15 @@ def test_settings_that_do_not_go_together_are_refused_or_reported(given: dict[st
     built = build(to=whom("openrouter"), unsupported="drop", **given)
     assert built.dropped == (named,)
     assert named not in json.loads(built.http.body)
+
+
+@pytest.mark.parametrize("choice", ["none", "required", "get_time"])
+def test_a_choice_that_ollama_would_ignore_is_refused(choice: str):
+    assert body_of(to=whom("ollama"), tools=[CLOCK], tool_choice="auto")["tool_choice"] == "auto"
+    with pytest.raises(UnsupportedParameterError, match="tool_choice"):
+        build(to=whom("ollama"), tools=[CLOCK], tool_choice=choice)
+    with pytest.raises(UnsupportedParameterError, match="no tool can be forced"):
+        build(to=whom("ollama", NO_SCHEMA), response_format=BY_SCHEMA)
 
 
 def test_extra_body_joins_objects_appends_to_lists_and_replaces_the_rest():

@@ -85,7 +85,7 @@ class RetryPolicy:
         allowed = min(self._allowed(error), self.max_retries)
         if not error.retryable or attempt >= self.max_retries or (attempt if alike is None else alike) >= allowed:
             return Next()
-        delay_s = self.random() * min(self.max_delay_s, self.base_delay_s * 2.0**attempt)
+        delay_s = self.random() * min(self.max_delay_s, self.base_delay_s * 2.0 ** min(attempt, 64))
         if error.retry_after_s is not None:
             if error.retry_after_s > self.max_delay_s:
                 return Next()

@@ -390,9 +390,9 @@ def cross_validate(prompts: list[Prompt]) -> dict[str, float]:
     random.Random(1).shuffle(shuffled)
     cut = len(shuffled) // 5
     results = {"random fifth": _fit_and_score(shuffled[cut:], shuffled[:cut])}
-    for source in SOURCES:
-        rest = [p for p in prompts if p.repo != source.repo]
-        results[source.repo] = _fit_and_score(rest, [p for p in prompts if p.repo == source.repo])
+    for repo in dict.fromkeys(source.repo for source in SOURCES):
+        rest, held = ([p for p in prompts if (p.repo == repo) is wanted] for wanted in (False, True))
+        results[repo] = _fit_and_score(rest, held)
     return {name: round(value, 3) for name, value in results.items()}
 
 

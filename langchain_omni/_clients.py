@@ -25,7 +25,9 @@ class Clients:
         self._asyncio: AsyncOmniClient | None = None
 
     def for_settings(self, settings: Mapping[str, Any]) -> Clients:
-        """Return this object if it has, or has not yet any other, settings; otherwise a new one."""
+        """Return this object if it has these settings, or none yet; otherwise a new one."""
+        if self._settings is settings:
+            return self
         with self._lock:
             if self._settings is None:
                 self._settings = settings

@@ -36,6 +36,7 @@ _CLIENT_SETTINGS = (
     "max_response_bytes",
     "max_cost_usd",
     "unsupported",
+    "telemetry",
 )
 _WORKED_OUT = ("_serialized", "_client_settings", "_call_defaults", "_identity")
 """Cached properties, LangChain's own `_serialized` among them."""
@@ -76,6 +77,8 @@ class OmniSettings(BaseModel):
     """US dollars the client may spend in its life."""
     unsupported: Literal["error", "drop"] | None = None
     """What to do with a setting a model cannot take: refuse it, or leave it out and report it."""
+    telemetry: bool | Literal["content"] | None = None
+    """Spans and metrics by OpenTelemetry's conventions; "content" puts messages and answers into them."""
     client: OmniClient | None = Field(default=None, exclude=True, repr=False)
     """A ready client for blocking calls, instead of the settings above."""
     async_client: AsyncOmniClient | None = Field(default=None, exclude=True, repr=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import json
 import subprocess
 import sys
@@ -20,7 +21,9 @@ import omnilabs
 import omnilabs.errors
 import omnilabs.router
 import omnilabs.types
-from langchain_omni import ChatOmni, OmniLLM
+from langchain_omni import ChatOmni, OmniLLM, OmniSelector
+from omnilabs._core import ClientOptions
+from omnilabs.types import ChatOptions
 
 FILES = sorted(Path(langchain_omni.__file__).parent.glob("*.py"))
 PUBLIC = {"omnilabs": omnilabs, **{f"omnilabs.{m}": getattr(omnilabs, m) for m in ("errors", "router", "types")}}
@@ -80,6 +83,18 @@ def test_importing_a_model_loads_no_agent_and_no_other_framework():
     tops = {name.split(".")[0] for name in loaded}
     assert not tops & {"langchain", "langgraph", "llama_index", "llamaindex_omni", "openai", "anthropic", "numpy"}
     assert not [name for name in _loaded("import langchain_omni") if name.startswith(("langchain_core", "omnilabs"))]
+
+
+def test_every_setting_of_the_client_is_a_field_of_the_same_name():
+    settings = {*inspect.signature(omnilabs.OmniClient).parameters, *ClientOptions.__annotations__}
+    assert settings - {"transport", "options"} <= set(ChatOmni.model_fields)
+    assert settings - {"transport", "options"} <= set(OmniSelector.model_fields)
+
+
+def test_every_setting_of_a_call_is_taken_by_the_model_or_with_its_call():
+    """Those that are no fields belong to a call: its tools, its form, its budget."""
+    per_call = {"tools", "tool_choice", "parallel_tool_calls", "response_format"}
+    assert set(ChatOptions.__annotations__) - per_call <= set(ChatOmni.model_fields)
 
 
 # ---- what of langchain-core is no public promise, and what happens when it changes

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from math import isfinite
 from random import random
 from typing import TypeAlias
@@ -131,6 +130,8 @@ def _number(text: str | None) -> float | None:
 
 
 def _date(text: str | None) -> datetime | None:
+    from email.utils import parsedate_to_datetime  # a tenth of the package's import, and dates are rare
+
     try:
         moment = parsedate_to_datetime(text) if text else None
     except (ValueError, IndexError, TypeError, OverflowError):

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cached_property, lru_cache
-from importlib.resources import files
 from typing import Any
 
 from omnilabs._models import Ability, Capabilities, ModelInfo, Price, Speed
@@ -126,6 +125,8 @@ def _unique(names: Iterable[tuple[str, ModelInfo]]) -> dict[str, ModelInfo]:
 
 @lru_cache(maxsize=2)
 def _load(day: date) -> Catalog:
+    from importlib.resources import files  # not before the catalogue is needed
+
     raw: dict[str, Any] = json.loads(files("omnilabs.router").joinpath("catalog.json").read_text(encoding="utf-8"))
     models = tuple(_model(entry, raw, day.isoformat()) for entry in raw["models"])
     return Catalog(raw["version"], models, tuple(raw["sources"]))

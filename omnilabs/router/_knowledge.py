@@ -9,7 +9,6 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from os import PathLike
-from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, Self
 
@@ -190,7 +189,8 @@ class Knowledge:
             "fit": None if self._fit is None else self._fit.to_dict(),
             "feedback": self._feedback.to_dict(),
         }
-        Path(path).write_text(json.dumps(state) + "\n", encoding="utf-8")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(json.dumps(state) + "\n")
 
     @classmethod
     def load(
@@ -212,7 +212,8 @@ class Knowledge:
 
         router = cls(models, clock=clock, explore=explore, random=random)
         try:
-            state: Any = json.loads(Path(path).read_text("utf-8"))
+            with open(path, encoding="utf-8") as file:
+                state: Any = json.load(file)
             if state["format"] != STATE_FORMAT:
                 raise ValueError(f"format {state['format']!r}, not {STATE_FORMAT}")
             router._fit = None if state["fit"] is None else Fit.from_dict(state["fit"])

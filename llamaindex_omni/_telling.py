@@ -34,12 +34,12 @@ def opened(stream: T) -> T:
 
 def chat(method: F) -> F:
     """Tell of a chat."""
-    return cast("F", llm_chat_callback()(method))
+    return cast("F", _signed(llm_chat_callback()(method)))
 
 
 def completion(method: F) -> F:
     """Tell of a completion."""
-    return cast("F", llm_completion_callback()(method))
+    return cast("F", _signed(llm_completion_callback()(method)))
 
 
 def chat_stream(method: F) -> F:
@@ -104,6 +104,12 @@ async def _athrough(outer: AsyncGenerator[Any, None], streams: _Opened) -> Async
         await outer.aclose()
         for stream in streams:
             await cast("AsyncGenerator[Any, None]", stream).aclose()
+
+
+def _signed(told: Any) -> Any:
+    """Work a signature out once: spans bind every call's arguments by it."""
+    told.__signature__ = inspect.signature(told)
+    return told
 
 
 def _dressed(endpoint: Callable[..., Any], method: F, told: Callable[..., Any]) -> F:

@@ -12,6 +12,7 @@ import ssl
 import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -292,10 +293,16 @@ class _Masked(str):
         return "'**********'"
 
 
+@lru_cache(maxsize=128)
+def _parsed(url: str) -> httpx2.URL:
+    """Return an address parsed; a client asks few of them, over and over."""
+    return httpx2.URL(url)
+
+
 def _outgoing(client: httpx2.Client | httpx2.AsyncClient, request: HttpRequest, patience: Patience) -> httpx2.Request:
     return client.build_request(
         request.method,
-        request.url,
+        _parsed(request.url),
         headers={n: _Masked(v.reveal()) if isinstance(v, Secret) else v for n, v in request.headers.items()},
         content=request.body or None,
         extensions={"timeout": patience.timeouts},

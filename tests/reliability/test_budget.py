@@ -1,0 +1,148 @@
+"""Money: what a call may cost, what a client may spend, and what it has spent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from fault_kit import QUESTION, ask, failure, providers
+from faultserver import FaultServer, completion, delta, stream, whole
+from router.pools import model as model_of
+
+from omnilabs import OmniClient
+from omnilabs.errors import BudgetExceededError, ConfigurationError
+
+if TYPE_CHECKING:
+    from conftest import Omni
+
+PER_CALL = Decimal("0.000011")  # 9 + 2 tokens at a dollar a million
+streamed_or_not = pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    with FaultServer() as running:
+        yield running
+
+
+def client_of(omni: Omni, server: FaultServer, **options: Any) -> Any:
+    models = [
+        model_of("cheap", provider="local", usd=1.0, ability=0.0),
+        model_of("dear", provider="local", usd=1000.0, ability=3.0),
+        model_of("unpriced", provider="local", usd=None, ability=3.0),
+    ]
+    return omni.client(providers=providers(server), models=models, **options)
+
+
+@streamed_or_not
+def test_spending_is_added_up_by_model(omni: Omni, server: FaultServer, streamed: bool):
+    client = client_of(omni, server)
+    for name in ("cheap", "cheap", "dear", "unpriced"):
+        ask(client, streamed=streamed, model=name)
+    spend = client.spend
+    assert spend.cost_usd == 2 * PER_CALL + 1000 * PER_CALL
+    assert (spend.calls, spend.unpriced_calls) == (4, 1)
+    cheap = spend.by_model["cheap"]
+    assert (cheap.calls, cheap.input_tokens, cheap.output_tokens, cheap.cost_usd) == (2, 18, 4, 2 * PER_CALL)
+    assert spend.by_model["unpriced"].cost_usd == 0
+    assert spend["cost_usd"] == spend.cost_usd
+    assert spend.to_dict()["by_model"]["dear"]["calls"] == 1
+
+
+@streamed_or_not
+def test_a_call_that_may_cost_too_much_is_not_made(omni: Omni, server: FaultServer, streamed: bool):
+    client = client_of(omni, server)
+    error = failure(lambda: ask(client, streamed=streamed, model="dear", max_cost_usd=0.0001))
+    assert type(error) is BudgetExceededError
+    assert "max_cost_usd" in str(error)
+    assert "dear" in error.rejected
+    assert server.requests == []
+    assert client.spend.calls == 0
+    assert ask(client, streamed=streamed, model="cheap", max_cost_usd=0.01).content
+
+
+def test_the_longest_answer_allowed_counts(omni: Omni, server: FaultServer):
+    client = client_of(omni, server)
+    assert ask(client, streamed=False, model="cheap", max_cost_usd=0.002, max_tokens=1000).content
+    error = failure(lambda: ask(client, streamed=False, model="cheap", max_cost_usd=0.002, max_tokens=100_000))
+    assert type(error) is BudgetExceededError
+
+
+def test_a_model_without_a_price_is_refused_where_money_is_limited(omni: Omni, server: FaultServer):
+    client = client_of(omni, server)
+    for name in ("unpriced", "local/never-heard-of"):
+        error = failure(lambda name=name: ask(client, streamed=False, model=name, max_cost_usd=1.0))
+        assert type(error) is BudgetExceededError
+        assert "price" in str(error)
+    assert server.requests == []
+
+
+def test_selection_leaves_out_what_is_too_dear(omni: Omni, server: FaultServer):
+    client = client_of(omni, server)
+    answer = client.smart_select(QUESTION, rel_accuracy=1.0, rel_cost=0.0, max_cost_usd=0.01)
+    assert answer.model_id == "cheap"
+    assert "max_cost_usd" in answer.decision.rejected["dear"]
+    assert "price is not known" in answer.decision.rejected["unpriced"]
+    error = failure(lambda: client.smart_select(QUESTION, max_cost_usd=1e-9))
+    assert type(error) is BudgetExceededError
+
+
+def test_a_client_stops_when_its_budget_is_spent(omni: Omni, server: FaultServer):
+    client = client_of(omni, server, max_cost_usd=0.02)
+    assert ask(client, streamed=False, model="cheap").content
+    answered = whole(200, completion(usage={"prompt_tokens": 20_000, "completion_tokens": 1}))
+    server.script(answered)  # the provider's count is what is paid, whatever was expected
+    assert ask(client, streamed=False, model="cheap").content
+    asked = len(server.requests)
+    for call in (lambda: ask(client, streamed=False, model="cheap"), lambda: client.smart_select(QUESTION)):
+        error = failure(call)
+        assert type(error) is BudgetExceededError
+        assert "raise max_cost_usd" in str(error)
+    assert len(server.requests) == asked
+
+
+def test_what_is_left_of_the_budget_limits_the_next_call(omni: Omni, server: FaultServer):
+    client = client_of(omni, server, max_cost_usd=0.3)
+    assert client.smart_select(QUESTION, rel_accuracy=1.0, rel_cost=0.0, max_tokens=100).model_id == "dear"
+    server.script(whole(200, completion(usage={"prompt_tokens": 250_000, "completion_tokens": 1})))
+    ask(client, streamed=False, model="cheap")
+    assert client.smart_select(QUESTION, rel_accuracy=1.0, rel_cost=0.0, max_tokens=100).model_id == "cheap"
+
+
+def test_broken_and_abandoned_streams_are_paid_for_by_estimate(omni: Omni, server: FaultServer):
+    client = client_of(omni, server)
+    server.script(stream(*[delta("word ")] * 40), stream(*[delta("word ")] * 40, ends=False, then="hold"))
+    failure(lambda: ask(client, streamed=True, model="cheap"))
+    broken = client.spend
+    assert broken.calls == 1
+    assert broken.cost_usd > 0
+    assert broken.by_model["cheap"].failed_attempts == 1
+    left = client.chat(QUESTION, "cheap", stream=True)
+    next(iter(left))
+    left.close()
+    assert client.spend.calls == 2
+    assert client.spend.cost_usd > broken.cost_usd
+
+
+def test_failed_attempts_are_counted_and_cost_nothing(omni: Omni, server: FaultServer):
+    client = client_of(omni, server)
+    server.script(*[whole(500, {}, {"retry-after-ms": "0"})] * 2)
+    ask(client, streamed=False, model="cheap")
+    line = client.spend.by_model["cheap"]
+    assert (line.calls, line.failed_attempts, line.cost_usd) == (1, 2, PER_CALL)
+
+
+def test_nothing_is_lost_when_many_threads_spend(server: FaultServer):
+    models = [model_of("cheap", provider="local", usd=1.0)]
+    with OmniClient(providers=providers(server), models=models) as client, ThreadPoolExecutor(16) as threads:
+        list(threads.map(lambda _: client.chat(QUESTION, "cheap"), range(300)))
+        assert client.spend.cost_usd == 300 * PER_CALL
+
+
+@pytest.mark.parametrize("budget", [-1, float("nan"), "much", True])
+def test_a_budget_that_is_no_amount_is_refused(budget: Any):
+    with pytest.raises(ConfigurationError, match="max_cost_usd"):
+        OmniClient(mode="sandbox", max_cost_usd=budget)

@@ -21,9 +21,11 @@ from llama_index.core.base.llms.types import (
     ToolCallBlock,
 )
 
+from llamaindex_omni._calls import Ask
 from llamaindex_omni._inbound import to_omni_messages
 from llamaindex_omni._outbound import blocks_of, to_chat_response
-from omnilabs import ChatResponse
+from llamaindex_omni._streaming import Snapshots
+from omnilabs import ChatChunk, ChatResponse
 from omnilabs.errors import InvalidRequestError
 from omnilabs.types import ChatMessage as OmniMessage
 from omnilabs.types import FilePart, ImagePart, Opaque, Part, ReasoningPart, TextPart, ToolCall, Usage
@@ -80,6 +82,15 @@ def test_plain_answers_carry_nothing_extra() -> None:
 def test_thoughts_of_other_classes_go_as_thoughts() -> None:
     message = sent(ThinkingBlock(content="Hm."), TextBlock(text="Yes."), role="assistant")
     assert parts(message) == [ReasoningPart("Hm."), TextPart("Yes.")]
+
+
+def test_deltas_add_up_where_a_thought_stands_between_two_texts() -> None:
+    snapshots = Snapshots(Ask((), None, {}, {}, "router"))
+    pieces = [ChatChunk("One"), ChatChunk(" two."), ChatChunk(reasoning="Hm."), ChatChunk("Three.")]
+    told = [snapshots.add(piece) for piece in pieces]
+    assert told[-1].message.content == "".join(one.delta or "" for one in told) == "One two.\nThree."
+    assert [block.block_type for block in told[-1].message.blocks] == ["text", "thinking", "text"]
+    assert told[1].message.content == "One two."
 
 
 def test_reasoning_tokens_are_noted_at_the_thought() -> None:

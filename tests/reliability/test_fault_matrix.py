@@ -627,11 +627,11 @@ def test_tool_calls_whose_pieces_come_interleaved_are_put_together(omni: Omni, s
 
 
 @streamed_or_not
-def test_half_a_character_is_sent_as_json_can(omni: Omni, server: FaultServer, streamed: bool):
+def test_half_a_character_is_sent_as_the_replacement_character(omni: Omni, server: FaultServer, streamed: bool):
     client = omni.client(providers=providers(server))
     answer = client.chat([{"role": "user", "content": "broken \ud83d emoji"}], MODEL, stream=streamed)
     assert not streamed or "".join(chunk.content for chunk in answer) == ANSWER
-    assert server.requests[0].json["messages"][0]["content"] == "broken \ud83d emoji"
+    assert server.requests[0].json["messages"][0]["content"] == "broken \ufffd emoji"
 
 
 def test_an_error_tells_everything_it_knows_after_a_pickle(omni: Omni, server: FaultServer):

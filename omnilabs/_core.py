@@ -14,7 +14,7 @@ from omnilabs._flow import Call
 from omnilabs._http import AsyncTransport, HttpLimits, HttpRequest, HttpResponse, Transport
 from omnilabs._learner import Learner
 from omnilabs._models import Capabilities, ModelInfo
-from omnilabs._request import ChatRequest, Routing, build_request, build_routing, call_options
+from omnilabs._request import LIMITS, ChatRequest, Routing, build_request, build_routing, call_options
 from omnilabs._retry import RetryPolicy
 from omnilabs._secret import Secret
 from omnilabs._spend import Ledger
@@ -140,7 +140,7 @@ class ClientCore:
         names = [model] if decision is None else [candidate.model for candidate in decision.ranked]
         targets = [self.target(self.resolve(name)) for name in names]
         for target in targets:
-            self._check_budget(request, target.model, options)
+            self._check_limits(request, target.model, options)
         # Reading the prompt again to learn lengths is worth its time only where the router had read it before.
         call = self._call(targets, options, self._learner(request if decision is not None else None))
         call.decision = decision
@@ -315,15 +315,21 @@ class ClientCore:
         routing: Routing | None,
         options: Mapping[str, Any],
     ) -> ChatRequest:
-        call_options(options)
+        limits = LIMITS & call_options(options).keys()
+        if limits and self.config.mode == "hosted":
+            raise UnsupportedParameterError(
+                f"the hosted service chooses and charges by itself, so {', '.join(sorted(limits))} cannot be kept: "
+                "leave it out; max_cost_usd of the client stops it once that much is spent",
+                parameters=sorted(limits),
+            )
         if options.get("unsupported") is None:
             options = {**options, "unsupported": self.config.unsupported}
         return build_request(messages, temperature=temperature, max_tokens=max_tokens, routing=routing, options=options)
 
     def _plan(self, request: ChatRequest, options: Mapping[str, Any]) -> Decision:
-        limit_usd = self._limit_usd(options)
+        limits = self._limits(options)
         try:
-            return self.router.plan(request, available=self.available, max_cost_usd=limit_usd)
+            return self.router.plan(request, available=self.available, **limits)
         except NoEligibleModelError as error:
             resting = self._resting(error.rejected)
             if resting is None:
@@ -332,7 +338,7 @@ class ClientCore:
         return self.router.plan(
             request,
             available=lambda model: None if model.id == resting else "another model is due earlier",
-            max_cost_usd=limit_usd,
+            **limits,
         )
 
     def _resting(self, rejected: Mapping[str, str]) -> str | None:
@@ -373,18 +379,25 @@ class ClientCore:
             )
         return left if own is None else min(own, left)
 
-    def _check_budget(self, request: ChatRequest, model: ModelInfo, options: Mapping[str, Any]) -> None:
+    def _limits(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the hard limits of this call, by the router's names."""
+        given = {name: options[name] for name in LIMITS if options.get(name) is not None}
         limit_usd = self._limit_usd(options)
-        if limit_usd is None or self.config.mode == "hosted":
+        return given if limit_usd is None else {**given, "max_cost_usd": limit_usd}
+
+    def _check_limits(self, request: ChatRequest, model: ModelInfo, options: Mapping[str, Any]) -> None:
+        """Refuse a named model that is expected to break one of the call's limits."""
+        limits = self._limits(options)
+        if not limits or self.config.mode == "hosted":
             return
         if self.router.find(model.id) is None:
             raise BudgetExceededError(
-                f"the price of {model.id!r} is not known, so max_cost_usd={limit_usd} cannot be kept: leave it out, or "
+                f"nothing is known of {model.id!r}, so {', '.join(sorted(limits))} cannot be kept: leave it out, or "
                 "declare the model with its price in models=",
                 rejected={model.id: "its price is not known"},
             )
         alone = replace(request, routing=Routing(k=1, model_names=(model.id,)))
-        self.router.plan(alone, max_cost_usd=limit_usd)
+        self.router.plan(alone, **limits)
 
     def _learner(self, request: ChatRequest | None) -> Learner | None:
         # A server's own choice and the sandbox's made-up answers tell nothing of the models.

@@ -47,6 +47,8 @@ class ChatOptions(TypedDict, total=False):
         timeout_s: Seconds for the whole call, every attempt and fallback together.
         max_retries: How often one model is tried again after a passing failure.
         max_cost_usd: Refuse, before sending, what may cost more than this.
+        max_latency_s: Choose only models expected to answer within this many seconds.
+        min_quality: Choose only models expected to be at least this good, 0 to 1.
     """
 
     top_p: float | None
@@ -67,6 +69,8 @@ class ChatOptions(TypedDict, total=False):
     timeout_s: float | None
     max_retries: int | None
     max_cost_usd: float | None
+    max_latency_s: float | None
+    min_quality: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +158,9 @@ SETTINGS: tuple[str, ...] = (
     "reasoning_budget_tokens",
 )
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
-_CALL_OPTIONS = frozenset({"timeout_s", "max_retries", "max_cost_usd"})
+LIMITS = frozenset({"max_cost_usd", "max_latency_s", "min_quality"})
+"""What a choice of models must keep to."""
+_CALL_OPTIONS = LIMITS | {"timeout_s", "max_retries"}
 _CALL_ONLY = _CALL_OPTIONS | {"unsupported"}
 _KNOWN_OPTIONS = frozenset(ChatOptions.__annotations__)
 
@@ -359,5 +365,5 @@ def call_options(options: Mapping[str, Any]) -> dict[str, Any]:
     chosen = {name: options[name] for name in _CALL_OPTIONS if options.get(name) is not None}
     for name, value in chosen.items():
         low = 0.001 if name == "timeout_s" else 0
-        _in_range(name, value, low, math.inf, required=True)
+        _in_range(name, value, low, 1 if name == "min_quality" else math.inf, required=True)
     return chosen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from omnilabs._accumulate import Accumulator
@@ -13,7 +14,7 @@ from omnilabs._messages import ReasoningPart, TextPart
 from omnilabs._request import ChatRequest
 from omnilabs._response import ChatChunk, ChatResponse, ToolCallDelta
 from omnilabs._sse import EventDecoder, ServerSentEvent
-from omnilabs._tokens import estimate_prompt_tokens, estimate_tokens
+from omnilabs._tokens import estimate_tokens, prompt_tokens
 from omnilabs._usage import Usage
 from omnilabs.errors import OmniError, ResponseFormatError, StreamInterruptedError, TransportError
 from omnilabs.providers._base import StreamDecoder, Target
@@ -297,7 +298,7 @@ class StreamSession:
         made = seen.content + (seen.reasoning or "") + "".join(c.name + c.arguments_json for c in seen.tool_calls)
         return replace(
             known,
-            uncached_input_tokens=estimate_prompt_tokens(self._request) if told is None else told,
+            uncached_input_tokens=ceil(prompt_tokens(self._request)) if told is None else told,
             output_tokens=max(known.output_tokens or 0, estimate_tokens(made)),
             cost_usd=None,
             cost_source="unknown",

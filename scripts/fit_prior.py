@@ -28,8 +28,9 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from omnilabs._tokens import text_tokens
 from omnilabs.router._tasks import TASK_TYPES, TaskTypes, words_of
-from omnilabs.router._tokens import clip, estimate_tokens
+from omnilabs.router._tokens import clip
 
 Array = NDArray[np.float64]
 
@@ -236,13 +237,13 @@ def output_tokens(prompts: Path, outcomes: Path) -> dict[str, Any]:
     for path in sorted((data / "model_answer").glob("*.jsonl")):
         for row in _lines(path):
             x.append(types.mix(words_of(clip(asked[row["question_id"]]))))
-            y.append(math.log(max(1.0, estimate_tokens(row["choices"][0]["turns"][0]["content"]))))
+            y.append(math.log(max(1.0, text_tokens(row["choices"][0]["turns"][0]["content"]))))
     meta = json.loads((outcomes / "routellm_gsm8k.meta.json").read_text("utf-8"))
     price = meta["models"][1]
     with gzip.open(outcomes / "routellm_gsm8k.jsonl.gz", "rt") as file:
         for line in file:
             row = json.loads(line)
-            asked_tokens = estimate_tokens(row["prompt"])
+            asked_tokens = text_tokens(row["prompt"])
             tokens = (row["c"][1] * 1e6 - asked_tokens * price["input_price"]) / price["output_price"]
             x.append(types.mix(words_of(clip(row["prompt"]))))
             y.append(math.log(max(1.0, tokens)))

@@ -153,6 +153,21 @@ def test_a_budget_no_model_keeps_is_refused_before_spending(client: Face):
         client.smart_select(HELLO, max_cost_usd=1e-12)
 
 
+def test_limits_no_model_keeps_are_refused_with_each_reason(client: Face):
+    with pytest.raises(NoEligibleModelError, match="min_quality") as caught:
+        client.smart_select(HELLO, min_quality=0.9999)
+    assert any("min_quality" in reason for reason in caught.value.rejected.values())
+    with pytest.raises(NoEligibleModelError, match="max_latency_s"):
+        client.chat(HELLO, "gpt-5-mini", max_latency_s=0.001)
+
+
+def test_limits_the_hosted_service_cannot_keep_are_refused(omni: Omni):
+    hosted = omni.client(api_key="k", base_url="http://127.0.0.1:9")
+    for limit in ({"max_cost_usd": 1}, {"max_latency_s": 5}, {"min_quality": 0.5}):
+        with pytest.raises(UnsupportedParameterError, match=next(iter(limit))):
+            hosted.smart_select(HELLO, **limit)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"prompt": ""}, {"prompt": "x", "n": 0}, {"prompt": "x", "n": 11}, {"prompt": "x", "model": "gpt-4o"}],

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from operator import mul
 
 from omnilabs._request import ChatRequest
+from omnilabs._tokens import prompt_tokens, text_tokens
 from omnilabs.router._health import Health
 from omnilabs.router._prior import ABILITY_TYPES, Entry, Prior, log_words
 from omnilabs.router._selector import Estimate
 from omnilabs.router._tasks import TaskTypes, words_of
-from omnilabs.router._tokens import clip, estimate_tokens, input_tokens, last_user_text
+from omnilabs.router._tokens import clip, last_user_text
 
 __all__ = ["Forecaster", "Reading", "sigmoid"]
 
@@ -58,7 +59,7 @@ class Forecaster:
         text = last_user_text(request.messages)
         return self._reading(
             text,
-            input_tokens(request) * token_ratio,
+            prompt_tokens(request) * token_ratio,
             bool(request.tools),
             request.max_tokens,
             request.reasoning_effort not in _UNTHINKING,
@@ -66,7 +67,7 @@ class Forecaster:
 
     def read_text(self, text: str) -> Reading:
         """Return what a prompt alone is taken for."""
-        return self._reading(text, estimate_tokens(text), False, None, True)
+        return self._reading(text, text_tokens(text), False, None, True)
 
     def _reading(self, text: str, tokens: float, has_tools: bool, max_tokens: int | None, thinks: bool) -> Reading:
         clipped = clip(text)

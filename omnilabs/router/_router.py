@@ -54,8 +54,6 @@ class Router(Knowledge):
         verbose: bool = False,
         temperature: float | None = None,
         max_tokens: int | None = None,
-        max_latency_s: float | None = None,
-        min_quality: float | None = None,
         **options: Unpack[ChatOptions],
     ) -> Decision:
         """Return which models should answer, best first; nothing is sent and nothing spent.
@@ -70,10 +68,8 @@ class Router(Knowledge):
             verbose: Explain at length, and say what other weights would choose.
             temperature: As in `chat`: a model that takes none is not eligible when this is set.
             max_tokens: Longest answer asked for.
-            max_latency_s: Leave out models expected to take longer, in seconds.
-            min_quality: Leave out models expected to do worse, 0 to 1.
-            **options: The settings of the call (`tools`, `response_format`, `max_cost_usd`, ...), which decide who can
-                answer.
+            **options: The settings of the call (`tools`, `response_format`, ...) and its limits (`max_cost_usd`,
+                `max_latency_s`, `min_quality`), which decide who can answer.
 
         Raises:
             InvalidRequestError: Bad input, naming the parameter.
@@ -94,8 +90,8 @@ class Router(Knowledge):
         return self.plan(
             request,
             max_cost_usd=options.get("max_cost_usd"),
-            max_latency_s=max_latency_s,
-            min_quality=min_quality,
+            max_latency_s=options.get("max_latency_s"),
+            min_quality=options.get("min_quality"),
         )
 
     def plan(

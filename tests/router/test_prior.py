@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from router.pools import ask, model
 
+from omnilabs._tokens import text_tokens
 from omnilabs.errors import InvalidRequestError
 from omnilabs.router import Ability, Candidate, ModelInfo, Price, Router
 from omnilabs.router._tasks import TASK_TYPES, TaskTypes, words_of
-from omnilabs.router._tokens import clip, estimate_tokens
+from omnilabs.router._tokens import clip
 
 
 def scored(name: str, **scores: float) -> ModelInfo:
@@ -172,7 +173,7 @@ def test_a_long_prompt_is_read_at_its_ends():
     ],
 )
 def test_tokens_are_estimated_within_reason(text: str, low: int, high: int):
-    assert low <= estimate_tokens(text) <= high
+    assert low <= text_tokens(text) <= high
 
 
 def test_what_is_shipped_is_small_and_readable():

@@ -81,9 +81,14 @@ def _beyond(limits: Limits, estimate: Estimate, entry: Entry, reading: Reading) 
     return None
 
 
+_ALWAYS = ("has retired it", "not for chat", "no API key", "needs no key")
+
+
 def none_left(rejected: Mapping[str, str], limits: Limits) -> NoEligibleModelError:
     """Return the error of a request nobody can answer."""
     telling = [f"{name}: {reason}" for name, reason in rejected.items() if reason != "not in model_names"]
+    # What this request ran into tells more than what is always so.
+    telling.sort(key=lambda line: any(word in line for word in _ALWAYS))
     shown = "; ".join(telling[:_REASONS_SHOWN]) or "there are no models"
     more = f"; and {len(telling) - _REASONS_SHOWN} more in .rejected" if len(telling) > _REASONS_SHOWN else ""
     over_budget = limits.max_cost_usd is not None and any(_COST in reason for reason in rejected.values())

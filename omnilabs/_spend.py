@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, ClassVar
 
-from omnilabs._record import Record
+from omnilabs._record import Record, evolve
 from omnilabs._response import ChatResponse
 from omnilabs.errors import OmniError
 
@@ -89,7 +89,7 @@ class Ledger:
         """An attempt failed; what a broken stream had delivered is paid for."""
         with self._lock:
             line = self._by_model.get(target.model.id, ModelSpend())
-            self._by_model[target.model.id] = replace(line, failed_attempts=line.failed_attempts + 1)
+            self._by_model[target.model.id] = evolve(line, failed_attempts=line.failed_attempts + 1)
 
     def ended(self, response: ChatResponse | None, error: BaseException | None) -> None:
         """A call ended: with an answer, with part of one, or with nothing to pay for."""
@@ -100,7 +100,7 @@ class Ledger:
         with self._lock:
             line = self._by_model.get(name, ModelSpend())
             self._cost_usd += usage.cost_usd or 0
-            self._by_model[name] = replace(
+            self._by_model[name] = evolve(
                 line,
                 calls=line.calls + 1,
                 input_tokens=line.input_tokens + (usage.input_tokens or 0),

@@ -85,13 +85,14 @@ class HttpTransport:
             response = client.send(_outgoing(client, request, patience), stream=True)
         except _FAILURES as exc:
             return _failure(exc, request, patience, began=False)
-        refusal = _refused(response, request)
+        headers = _headers(response)
+        refusal = _refused(response.status_code, headers, request)
         if refusal is not None:
             response.close()
             return refusal
         patience.begin_body()
-        headers = dict(response.headers.items())
-        return StreamHead(response.status_code, headers, _HttpStream(response, request, patience))
+        is_encoded = "content-encoding" in headers
+        return StreamHead(response.status_code, headers, _HttpStream(response, request, patience, is_encoded))
 
     def close(self) -> None:
         """Close every connection; the transport opens new ones if it is used again."""
@@ -116,13 +117,12 @@ class HttpTransport:
 class _HttpStream:
     """A body that is being read, at most `max_response_bytes` of it."""
 
-    def __init__(self, response: httpx2.Response, request: HttpRequest, patience: Patience) -> None:
+    def __init__(self, response: httpx2.Response, request: HttpRequest, patience: Patience, is_encoded: bool) -> None:
         self._response = response
         self._request = request
         self._patience = patience
         # Decoding has a price for every piece; most streams need none.
-        encoded = "content-encoding" in response.headers
-        self._bytes: Iterator[bytes] = response.iter_bytes() if encoded else iter(_sync_body(response))
+        self._bytes: Iterator[bytes] = response.iter_bytes() if is_encoded else iter(_sync_body(response))
         self._left = request.limits.max_response_bytes
 
     def read(self) -> bytes | OmniError | None:
@@ -134,7 +134,9 @@ class _HttpStream:
         if data is None:
             return None
         self._left -= len(data)
-        return data if self._left >= 0 else _too_large(self._request, self._response)
+        if self._left >= 0:
+            return data
+        return _too_large(self._request, self._response.status_code, self._response.headers)
 
     def drain(self) -> None:
         """Read what little may follow a finished answer, so that the connection can be used again."""
@@ -181,13 +183,14 @@ class AsyncHttpTransport:
             response = await client.send(_outgoing(client, request, patience), stream=True)
         except _FAILURES as exc:
             return _failure(exc, request, patience, began=False)
-        refusal = _refused(response, request)
+        headers = _headers(response)
+        refusal = _refused(response.status_code, headers, request)
         if refusal is not None:
             await response.aclose()
             return refusal
         patience.begin_body()
-        headers = dict(response.headers.items())
-        return StreamHead(response.status_code, headers, _AsyncHttpStream(response, request, patience))
+        is_encoded = "content-encoding" in headers
+        return StreamHead(response.status_code, headers, _AsyncHttpStream(response, request, patience, is_encoded))
 
     async def aclose(self) -> None:
         """Close this event loop's connections."""
@@ -236,12 +239,11 @@ class _LoopPool:
 class _AsyncHttpStream:
     """`_HttpStream` for asyncio."""
 
-    def __init__(self, response: httpx2.Response, request: HttpRequest, patience: Patience) -> None:
+    def __init__(self, response: httpx2.Response, request: HttpRequest, patience: Patience, is_encoded: bool) -> None:
         self._response = response
         self._request = request
         self._patience = patience
-        encoded = "content-encoding" in response.headers
-        self._bytes: AsyncIterator[bytes] = response.aiter_bytes() if encoded else aiter(_async_body(response))
+        self._bytes: AsyncIterator[bytes] = response.aiter_bytes() if is_encoded else aiter(_async_body(response))
         self._left = request.limits.max_response_bytes
 
     async def read(self) -> bytes | OmniError | None:
@@ -253,7 +255,9 @@ class _AsyncHttpStream:
         if data is None:
             return None
         self._left -= len(data)
-        return data if self._left >= 0 else _too_large(self._request, self._response)
+        if self._left >= 0:
+            return data
+        return _too_large(self._request, self._response.status_code, self._response.headers)
 
     async def drain(self) -> None:
         """Read what little may follow a finished answer, so that the connection can be used again."""
@@ -309,28 +313,33 @@ def _outgoing(client: httpx2.Client | httpx2.AsyncClient, request: HttpRequest, 
     )
 
 
-def _refused(response: httpx2.Response, request: HttpRequest) -> OmniError | None:
+def _headers(response: httpx2.Response) -> dict[str, str]:
+    """Return a response's headers by lower-case name; of repeated ones, which none we read is, the last."""
+    return {name.decode("ascii", "replace").lower(): value.decode("latin-1") for name, value in response.headers.raw}
+
+
+def _refused(status: int, headers: Mapping[str, str], request: HttpRequest) -> OmniError | None:
     """Return why a response is not read: a redirect, which could carry the key elsewhere, or too large a body."""
-    if 300 <= response.status_code < 400:
+    if 300 <= status < 400:
         return TransportError(
             f"{_host(request)} redirects; the key is bound to the address it was configured for: set base_url to the "
             "new address if you trust it",
             phase="redirect",
-            status=response.status_code,
+            status=status,
             retryable=False,
         )
-    length = response.headers.get("content-length", "")
+    length = headers.get("content-length", "")
     if length.isdigit() and int(length) > request.limits.max_response_bytes:
-        return _too_large(request, response)
+        return _too_large(request, status, headers)
     return None
 
 
-def _too_large(request: HttpRequest, response: httpx2.Response) -> ResponseTooLargeError:
+def _too_large(request: HttpRequest, status: int, headers: Mapping[str, str]) -> ResponseTooLargeError:
     return ResponseTooLargeError(
         f"{_host(request)} answered with more than {request.limits.max_response_bytes} bytes; raise "
         "max_response_bytes to read it",
-        status=response.status_code,
-        request_id=request_id_of(response.headers),
+        status=status,
+        request_id=request_id_of(headers),
     )
 
 

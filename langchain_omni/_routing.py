@@ -12,6 +12,7 @@ __all__ = ["AUTO", "Choice", "Plan", "Sticky", "plan_call", "settled_model"]
 
 AUTO = "auto"
 Sticky: TypeAlias = Literal["off", "tool_loop", "conversation"]
+# Meaningless for a named model. `max_latency_s` and `min_quality` are not here: the core keeps them for named ones too.
 _ROUTING = frozenset({"k", "model_names", "rel_cost", "rel_latency", "rel_accuracy", "verbose"})
 # What LangChain passes along for itself and its traces.
 _NOT_FOR_THE_WIRE = frozenset({"stream", "ls_structured_output_format", "structured_output_format", "run_manager"})

@@ -41,7 +41,7 @@ _CLIENT_SETTINGS = (
 _WORKED_OUT = ("_serialized", "_client_settings", "_call_defaults", "_identity")
 """Cached properties, LangChain's own `_serialized` among them."""
 _KEY_SUFFIX = "_api_key"
-ROUTING = ("k", "model_names", "rel_cost", "rel_latency", "rel_accuracy")
+ROUTING = ("k", "model_names", "rel_cost", "rel_latency", "rel_accuracy", "max_latency_s", "min_quality")
 
 
 class OmniSettings(BaseModel):
@@ -94,6 +94,10 @@ class OmniSettings(BaseModel):
     """Weight of the expected time, 0 to 1."""
     rel_accuracy: float | None = None
     """Weight of the expected quality, 0 to 1."""
+    max_latency_s: float | None = None
+    """Leave out models expected to take longer, in seconds."""
+    min_quality: float | None = None
+    """Leave out models expected to do worse, 0 to 1."""
 
     _clients: Clients = PrivateAttr(default_factory=Clients)
 

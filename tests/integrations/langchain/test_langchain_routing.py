@@ -51,6 +51,15 @@ def test_a_call_overrides_the_model(model: ChatOmni):
     assert model.invoke("hi", model="dear").response_metadata["omni"]["reason"] == "named"
 
 
+def test_hard_limits_rule_models_out_on_the_model_and_per_call(served: dict[str, Any]):
+    model = ChatOmni(models=MODELS, **THRIFTY, **served)
+    limit = model.select("hi").pick.quality + 0.001
+    assert answered(model.invoke("hi", min_quality=limit)) == "dear"
+    assert answered(model.model_copy(update={"min_quality": limit}).invoke("hi")) == "dear"
+    with pytest.raises(NoEligibleModelError):
+        model.invoke("hi", model="cheap", min_quality=limit)
+
+
 def test_a_named_model_routes_when_a_call_says_auto(served: dict[str, Any]):
     model = ChatOmni(model="dear", models=MODELS, **served)
     assert answered(model.invoke("hi", model="auto", **THRIFTY)) == "cheap"
@@ -89,6 +98,8 @@ ROUTED: dict[str, Any] = {
     "rel_cost": 0.3,
     "rel_latency": 0.2,
     "rel_accuracy": 0.9,
+    "max_latency_s": 3.0,
+    "min_quality": 0.2,
     "sticky": "off",
     "temperature": 0.1,
     "max_tokens": 7,

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, TypedDict
 
 from omnilabs._breaker import Breaker
+from omnilabs._call import Call
 from omnilabs._config import ClientConfig, ProviderConfig
 from omnilabs._decision import Decision
-from omnilabs._flow import Call
 from omnilabs._http import AsyncTransport, HttpLimits, HttpRequest, HttpResponse, Transport
 from omnilabs._learner import Learner
 from omnilabs._models import Capabilities, ModelInfo

@@ -9,8 +9,8 @@ from contextlib import closing
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from omnilabs._call import Close, Flow, Open, Read, Send, Sleep, Step
 from omnilabs._decision import Decision
-from omnilabs._flow import Close, Flow, Open, Read, Send, Sleep, Step
 from omnilabs._http import AsyncTransport, Transport
 from omnilabs._response import ChatChunk, ChatResponse
 from omnilabs._stream import StreamSession

@@ -77,6 +77,8 @@ def plain(value: object) -> Any:
     """Return `value` in JSON types: records and mappings as dicts, tuples as lists, Decimal as float."""
     if type(value) in _LEAVES:  # nearly all values; the checks below are slow
         return value
+    if isinstance(value, Record):
+        return value.to_dict()
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -20,7 +20,7 @@ from omnilabs.errors import OmniError, ResponseFormatError, StreamInterruptedErr
 from omnilabs.providers._base import StreamDecoder, Target
 
 if TYPE_CHECKING:
-    from omnilabs._flow import Observer
+    from omnilabs._call import Observer
 
 __all__ = ["NOT_UTF8", "StreamSession", "forget_key"]
 

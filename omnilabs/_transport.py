@@ -1,4 +1,4 @@
-"""The only importer of the HTTP library: carries `HttpRequest` values and turns its exceptions into ours.
+"""Carries `HttpRequest` values; with `_patience` and `_failures` the only importer of the HTTP library.
 
 One pool per client object; for asyncio one per event loop, because a connection belongs to the loop that opened it.
 """
@@ -7,39 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
-import ssl
 import threading
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from functools import lru_cache
-from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
 import httpx2
 
-from omnilabs._http import HttpRequest, HttpResponse, StreamHead, request_id_of
+from omnilabs._failures import FAILURES, failure, refused, too_large
+from omnilabs._http import HttpRequest, HttpResponse, StreamHead
 from omnilabs._patience import Patience, make_patient
 from omnilabs._secret import Secret
-from omnilabs.errors import (
-    ConfigurationError,
-    OmniError,
-    RequestTimeoutError,
-    ResponseFormatError,
-    ResponseTooLargeError,
-    TransportError,
-)
+from omnilabs.errors import OmniError
 
 __all__ = ["AsyncHttpTransport", "HttpTransport"]
 
-_Failure: TypeAlias = httpx2.RequestError | httpx2.InvalidURL | httpx2.StreamError | ssl.SSLError | OSError
-_FAILURES = (httpx2.RequestError, httpx2.InvalidURL, httpx2.StreamError, ssl.SSLError, OSError)
-_TIMEOUT_PHASES: Mapping[type[httpx2.TimeoutException], str] = {
-    httpx2.ConnectTimeout: "connect",
-    httpx2.PoolTimeout: "connect",
-    httpx2.WriteTimeout: "send",
-    httpx2.ReadTimeout: "first_byte",
-}
 _DRAIN_S = 0.25
 
 
@@ -83,10 +65,10 @@ class HttpTransport:
         try:
             client = self._connected()
             response = client.send(_outgoing(client, request, patience), stream=True)
-        except _FAILURES as exc:
-            return _failure(exc, request, patience, began=False)
+        except FAILURES as exc:
+            return failure(exc, request, patience, began=False)
         headers = _headers(response)
-        refusal = _refused(response.status_code, headers, request)
+        refusal = refused(response.status_code, headers, request)
         if refusal is not None:
             response.close()
             return refusal
@@ -129,14 +111,14 @@ class _HttpStream:
         """Return the next bytes, None at the end, or the failure."""
         try:
             data = next(self._bytes, None)
-        except _FAILURES as exc:
-            return _failure(exc, self._request, self._patience, began=True, response=self._response)
+        except FAILURES as exc:
+            return failure(exc, self._request, self._patience, began=True, response=self._response)
         if data is None:
             return None
         self._left -= len(data)
         if self._left >= 0:
             return data
-        return _too_large(self._request, self._response.status_code, self._response.headers)
+        return too_large(self._request, self._response.status_code, self._response.headers)
 
     def drain(self) -> None:
         """Read what little may follow a finished answer, so that the connection can be used again."""
@@ -181,10 +163,10 @@ class AsyncHttpTransport:
         try:
             client = await self._connected()
             response = await client.send(_outgoing(client, request, patience), stream=True)
-        except _FAILURES as exc:
-            return _failure(exc, request, patience, began=False)
+        except FAILURES as exc:
+            return failure(exc, request, patience, began=False)
         headers = _headers(response)
-        refusal = _refused(response.status_code, headers, request)
+        refusal = refused(response.status_code, headers, request)
         if refusal is not None:
             await response.aclose()
             return refusal
@@ -250,14 +232,14 @@ class _AsyncHttpStream:
         """Return the next bytes, None at the end, or the failure."""
         try:
             data = await anext(self._bytes, None)
-        except _FAILURES as exc:
-            return _failure(exc, self._request, self._patience, began=True, response=self._response)
+        except FAILURES as exc:
+            return failure(exc, self._request, self._patience, began=True, response=self._response)
         if data is None:
             return None
         self._left -= len(data)
         if self._left >= 0:
             return data
-        return _too_large(self._request, self._response.status_code, self._response.headers)
+        return too_large(self._request, self._response.status_code, self._response.headers)
 
     async def drain(self) -> None:
         """Read what little may follow a finished answer, so that the connection can be used again."""
@@ -274,7 +256,7 @@ class _AsyncHttpStream:
         try:
             while await anext(self._bytes, None) is not None:
                 pass
-        except _FAILURES:
+        except FAILURES:
             return
 
 
@@ -316,113 +298,3 @@ def _outgoing(client: httpx2.Client | httpx2.AsyncClient, request: HttpRequest, 
 def _headers(response: httpx2.Response) -> dict[str, str]:
     """Return a response's headers by lower-case name; of repeated ones, which none we read is, the last."""
     return {name.decode("ascii", "replace").lower(): value.decode("latin-1") for name, value in response.headers.raw}
-
-
-def _refused(status: int, headers: Mapping[str, str], request: HttpRequest) -> OmniError | None:
-    """Return why a response is not read: a redirect, which could carry the key elsewhere, or too large a body."""
-    if 300 <= status < 400:
-        return TransportError(
-            f"{_host(request)} redirects; the key is bound to the address it was configured for: set base_url to the "
-            "new address if you trust it",
-            phase="redirect",
-            status=status,
-            retryable=False,
-        )
-    length = headers.get("content-length", "")
-    if length.isdigit() and int(length) > request.limits.max_response_bytes:
-        return _too_large(request, status, headers)
-    return None
-
-
-def _too_large(request: HttpRequest, status: int, headers: Mapping[str, str]) -> ResponseTooLargeError:
-    return ResponseTooLargeError(
-        f"{_host(request)} answered with more than {request.limits.max_response_bytes} bytes; raise "
-        "max_response_bytes to read it",
-        status=status,
-        request_id=request_id_of(headers),
-    )
-
-
-def _host(request: HttpRequest) -> str:
-    return httpx2.URL(request.url).host
-
-
-def _failure(
-    exc: _Failure, request: HttpRequest, patience: Patience, *, began: bool, response: httpx2.Response | None = None
-) -> OmniError:
-    """Return our error for one of the library's. Its traceback is cut off: its frames hold the request's headers."""
-    fields: dict[str, Any] = {}
-    if response is not None:
-        fields = {"status": response.status_code, "request_id": request_id_of(response.headers)}
-    error = _classify(exc, request, patience, began=began, fields=fields)
-    error.__cause__ = type(exc)(str(exc)) if type(exc).__module__ == "builtins" else None
-    return error
-
-
-def _classify(
-    exc: _Failure, request: HttpRequest, patience: Patience, *, began: bool, fields: dict[str, Any]
-) -> OmniError:
-    if isinstance(exc, httpx2.TimeoutException):
-        return _timed_out(exc, request, patience, began=began, fields=fields)
-    if isinstance(exc, httpx2.LocalProtocolError):
-        # Its text repeats the header, which may be the key.
-        return ConfigurationError(
-            "a header holds characters that HTTP does not allow: check the headers you configured"
-        )
-    if isinstance(exc, httpx2.UnsupportedProtocol | httpx2.InvalidURL):
-        return ConfigurationError(f"the request to {request.url!r} cannot be sent: {exc}; check base_url")
-    if isinstance(exc, httpx2.DecodingError):
-        return ResponseFormatError(f"the answer's compression is broken: {exc}", **fields)
-    phase, maybe_billed = _phase(exc, began=began)
-    if phase in ("send", "receive") and patience.is_reused and not patience.is_heard:
-        # The server may have closed the idle connection while the request was on its way.
-        phase = "stale"
-    what = "broke off its answer" if phase == "body" else f"could not be reached ({phase})"
-    return TransportError(
-        f"{httpx2.URL(request.url).host} {what}: {exc or type(exc).__name__}",
-        phase=phase,
-        maybe_billed=maybe_billed,
-        retryable=phase != "tls",
-        **fields,
-    )
-
-
-def _timed_out(
-    exc: httpx2.TimeoutException, request: HttpRequest, patience: Patience, *, began: bool, fields: dict[str, Any]
-) -> RequestTimeoutError:
-    host = httpx2.URL(request.url).host
-    phase = "idle" if began else _TIMEOUT_PHASES.get(type(exc), "first_byte")
-    if request.limits.deadline is not None and time.monotonic() >= request.limits.deadline - 0.002:
-        phase = "total"
-    limits = {
-        "connect": f"connect within {request.limits.connect_timeout_s:g} s",
-        "send": f"take the request within {request.limits.first_byte_timeout_s:g} s",
-        "first_byte": f"begin to answer within {request.limits.first_byte_timeout_s:g} s",
-        "idle": f"send anything for {request.limits.idle_timeout_s:g} s",
-        "total": "finish before the call's deadline",
-    }
-    return RequestTimeoutError(
-        f"{host} did not {limits[phase]}",
-        phase=phase,
-        maybe_billed=phase not in ("connect", "send"),
-        retryable=phase != "total",
-        **fields,
-    )
-
-
-def _phase(exc: BaseException, *, began: bool) -> tuple[str, bool]:
-    """Return how far the request came, and whether the provider may have worked on it."""
-    if began:
-        return "body", True
-    if isinstance(exc, httpx2.ConnectError | httpx2.ProxyError | ssl.SSLError):
-        link: BaseException | None = exc
-        while link is not None:
-            if isinstance(link, ssl.SSLError):
-                return "tls", False
-            if isinstance(link, socket.gaierror):
-                return "dns", False
-            link = link.__cause__ or link.__context__
-        return "connect", False
-    if isinstance(exc, httpx2.WriteError):
-        return "send", False
-    return "receive", True

@@ -41,8 +41,8 @@ LAYERS: list[set[str]] = [
     {"_http", "_sse", "_accumulate", "_retry"},
     {"providers"},
     {"router", "_breaker", "_spend", "_learner"},
-    {"_stream", "_flow", "_telemetry"},
-    {"_transport", "_patience", "_sandbox", "_drive"},
+    {"_call", "_stream", "_flow", "_telemetry"},
+    {"_transport", "_patience", "_failures", "_sandbox", "_drive"},
     {"_config", "_core"},
     {"_client"},
     {"types", "testing", "evaluate", "__init__"},
@@ -127,7 +127,7 @@ def test_every_module_has_its_layer():
 @pytest.mark.parametrize(("module", "path"), sorted(modules_of("omnilabs").items()))
 def test_only_the_transport_knows_the_http_library(module: str, path: Path):
     http = {"httpx2", "httpcore2", "httpx"} & {name.split(".")[0] for name in imports_of(path, lazily_too=True)}
-    assert not http or module in ("omnilabs._transport", "omnilabs._patience")
+    assert not http or module in ("omnilabs._transport", "omnilabs._patience", "omnilabs._failures")
 
 
 @pytest.mark.parametrize("package", ["langchain_omni", "llamaindex_omni"])

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from omnilabs import OmniClient
-from omnilabs._flow import Call, Open, Read, Send, chat_flow, stream_flow
+from omnilabs._call import Call, Open, Read, Send
+from omnilabs._flow import chat_flow, stream_flow
 from omnilabs._http import HttpResponse, StreamHead
 from omnilabs._models import Capabilities, ModelInfo
 from omnilabs._request import build_request

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from omnilabs._flow import Call, Close, Open, Read, Send, Sleep, chat_flow, stream_flow
+from omnilabs._call import Call, Close, Open, Read, Send, Sleep
+from omnilabs._flow import chat_flow, stream_flow
 from omnilabs._http import HttpLimits, HttpResponse, StreamHead
 from omnilabs._models import Capabilities, ModelInfo
 from omnilabs._request import DEFAULT_TEMPERATURE, build_request

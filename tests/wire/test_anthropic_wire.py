@@ -12,7 +12,8 @@ from llmock.scenarios import Fail, Reply, StreamFault, ToolCall
 from llmock.testing import LLMockServer
 from wire.anthropic_kit import CLOCK, KEY, WEATHER, message, reply, request, target, text
 
-from omnilabs._flow import Call, Send, chat_flow
+from omnilabs._call import Call, Send
+from omnilabs._flow import chat_flow
 from omnilabs._http import HttpResponse
 from omnilabs._models import Capabilities, ModelInfo
 from omnilabs._request import DEFAULT_TEMPERATURE

@@ -12,7 +12,7 @@ from omnilabs._record import Record
 __all__ = ["Candidate", "Decision", "Weights"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Weights(Record):
     """How much accuracy, cost and latency count; normalised to sum 1."""
 
@@ -23,7 +23,7 @@ class Weights(Record):
     _keys: ClassVar[tuple[str, ...]] = ("rel_accuracy", "rel_cost", "rel_latency")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Candidate(Record):
     """An eligible model as the router sees it for this prompt.
 
@@ -68,7 +68,7 @@ class Candidate(Record):
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Decision(Record):
     """Which models answer this request, best first, and why.
 

@@ -31,7 +31,7 @@ ROLES: tuple[Role, ...] = ("system", "user", "assistant", "tool")
 _ROLE_ALIASES: Mapping[str, Role] = {"developer": "system", "function": "tool", "human": "user", "ai": "assistant"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Opaque(Record):
     """What a provider attached to a part and must get back unchanged, such as a thinking block's signature.
 
@@ -44,7 +44,7 @@ class Opaque(Record):
     _keys: ClassVar[tuple[str, ...]] = ("provider", "data")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class TextPart(Record):
     """A piece of text. `cache` asks the provider to keep the prompt up to here: for five minutes or an hour."""
 
@@ -57,7 +57,7 @@ class TextPart(Record):
     _optional: ClassVar[frozenset[str]] = frozenset({"cache", "opaque"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class _Media(Record):
     """A medium by `url`, or by base64 `data` with its `media_type`: exactly one of the two."""
 
@@ -79,7 +79,7 @@ class _Media(Record):
         return self.url if self.url is not None else f"data:{self.media_type};base64,{self.data}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ImagePart(_Media):
     """An image by `url`, or by base64 `data` with its `media_type`; `ImagePart.from_bytes` encodes."""
 
@@ -98,7 +98,7 @@ class ImagePart(_Media):
         return cls(data=base64.b64encode(data).decode(), media_type=media_type, detail=detail)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class FilePart(_Media):
     """A document, usually a PDF, by `url` or by base64 `data` with its `media_type`."""
 
@@ -115,7 +115,7 @@ class FilePart(_Media):
         return cls(data=base64.b64encode(data).decode(), media_type=media_type, filename=filename)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class AudioPart(_Media):
     """A sound by `url` or by base64 `data` with its `media_type`, such as `audio/wav`."""
 
@@ -130,7 +130,7 @@ class AudioPart(_Media):
         return cls(data=base64.b64encode(data).decode(), media_type=media_type)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ReasoningPart(Record):
     """What a model thought before it answered. `opaque` carries the provider's signed original."""
 
@@ -145,7 +145,7 @@ class ReasoningPart(Record):
 Part: TypeAlias = TextPart | ImagePart | FilePart | AudioPart | ReasoningPart
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ToolCall(Record):
     """A model's request to call a tool.
 
@@ -206,7 +206,7 @@ class ToolCall(Record):
         return call
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ChatMessage(Record):
     """A message of a conversation: `ChatMessage("user", "Tell me a joke.")`.
 

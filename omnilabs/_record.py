@@ -1,7 +1,7 @@
 """What every value a user holds can do: attributes, `value["key"]`, `dict(value)`, plain JSON."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -25,9 +25,13 @@ else:
     Mapping.register(_Base)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Record(_Base):
     """A frozen value that also reads as a mapping, as the documentation's examples index it.
+
+    Equality, hash and repr are written here once for all: generated for every class they are half of the package's
+    import. A subclass is a `dataclass(frozen=True, slots=True, eq=False, repr=False)`; its fields' `compare` and `repr`
+    hold as usual.
 
     A subclass lists its public keys in `_keys`; keys in `_optional` appear only when not None or ().
     Any other public attribute (an alias such as `prompt_tokens`) can be indexed too, but is not iterated over.
@@ -51,6 +55,18 @@ class Record(_Base):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return all(getattr(self, f.name) == getattr(other, f.name) for f in fields(self) if f.compare)
+
+    def __hash__(self) -> int:
+        return hash(tuple(getattr(self, f.name) for f in fields(self) if f.compare))
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.repr)
+        return f"{type(self).__qualname__}({shown})"
 
     def __bool__(self) -> bool:
         return True

@@ -14,7 +14,7 @@ from omnilabs._usage import Usage
 __all__ = ["Attempt", "ChatChunk", "ChatResponse", "ToolCallDelta"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Attempt(Record):
     """One attempt that failed, with what happened and what it may have cost."""
 
@@ -37,7 +37,7 @@ class Attempt(Record):
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ToolCallDelta(Record):
     """A piece of a tool call in a stream: `arguments_json` pieces of one `index` are to be joined."""
 
@@ -50,7 +50,7 @@ class ToolCallDelta(Record):
     _keys: ClassVar[tuple[str, ...]] = ("index", "id", "name", "arguments_json")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ChatChunk(Record):
     """A piece of a streamed answer, with the keys of the whole response.
 
@@ -85,7 +85,7 @@ class ChatChunk(Record):
     _optional: ClassVar[frozenset[str]] = frozenset({"explanation"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ChatResponse(Record):
     """The answer of `chat()` and `smart_select()`: `response["content"]`, `response.usage.total_cost`.
 

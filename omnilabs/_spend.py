@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Ledger", "ModelSpend", "Spend"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ModelSpend(Record):
     """What one model has cost: calls, tokens and US dollars; `unpriced_calls` had no known price and are not in it."""
 
@@ -39,7 +39,7 @@ class ModelSpend(Record):
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Spend(Record):
     """What a client has spent so far, in all and by model id."""
 

@@ -14,7 +14,7 @@ __all__ = ["CostSource", "Usage", "cost_usd", "priced"]
 CostSource: TypeAlias = Literal["provider", "catalogue", "estimated", "unknown"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Usage(Record):
     """Tokens of one call in disjoint buckets, and what they cost.
 

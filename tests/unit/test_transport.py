@@ -41,6 +41,7 @@ def test_the_library_still_has_the_places_that_patience_needs(kind: type[httpx2.
     client = kind(proxy=None)
     base = httpcore2.NetworkBackend if kind is httpx2.Client else httpcore2.AsyncNetworkBackend
     assert isinstance(client._mounts, dict)
+    assert client._transport_for_url(httpx2.URL("https://example.com/")) is client._transport
     assert isinstance(client._transport._pool._network_backend, base)  # type: ignore[attr-defined]
     make_patient(client)
     patient = client._transport._pool._network_backend  # type: ignore[attr-defined]

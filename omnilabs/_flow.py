@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 from omnilabs._call import Call, Close, Flow, Open, Read, Send, Sleep
@@ -198,11 +199,7 @@ def _first_to_answer(call: Call, request: ChatRequest, once: _Once[T]) -> Flow[T
         except UnsupportedParameterError as error:
             failures.append(error)
             continue
-
-        def attempt(target: Target = target, wire: Wire = wire, prepared: _Prepared = prepared) -> Flow[T | OmniError]:
-            return (yield from once(target, wire, prepared))
-
-        outcome = yield from _persist(call, target, attempt)
+        outcome = yield from _persist(call, target, partial(once, target, wire, prepared))
         if not isinstance(outcome, OmniError):
             return outcome
         failures.append(outcome)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from types import MappingProxyType
 
 from omnilabs.providers._base import ProviderSpec, Wire
@@ -157,6 +158,7 @@ WIRES = ("openai", "anthropic", "gemini", "omnirouter")
 """The wire formats, one file each."""
 
 
+@cache
 def wire_named(name: str) -> Wire:
     """Return a wire format by its name in a row, loading its file when it is first needed."""
     match name:

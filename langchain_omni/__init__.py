@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from langchain_omni.callbacks import ModelCost, OmniCostCallbackHandler, get_omni_cost_callback
     from langchain_omni.chat_models import ChatOmni
     from langchain_omni.decisions import OmniDecisionModel
+    from langchain_omni.feedback import OmniFeedbackHandler
     from langchain_omni.llms import OmniLLM
     from langchain_omni.middleware import OmniRouterMiddleware
     from langchain_omni.provider import register_provider
@@ -23,6 +24,7 @@ __all__ = [
     "ModelCost",
     "OmniCostCallbackHandler",
     "OmniDecisionModel",
+    "OmniFeedbackHandler",
     "OmniLLM",
     "OmniRefusalError",
     "OmniRouterMiddleware",
@@ -36,6 +38,7 @@ _HOME = {
     "ModelCost": "callbacks",
     "OmniCostCallbackHandler": "callbacks",
     "OmniDecisionModel": "decisions",
+    "OmniFeedbackHandler": "feedback",
     "OmniLLM": "llms",
     "OmniRefusalError": "_structured",
     "OmniRouterMiddleware": "middleware",

@@ -20,6 +20,7 @@ from omnilabs.errors import OmniError
 __all__ = ["OmniRefusalError", "structured"]
 
 
+# Which base there is depends on the installed core, so the checker cannot know it.
 class OmniRefusalError(OmniError, getattr(core, "ModelRefusalError", core.ModelError)):  # type: ignore[misc]
     """The model will not answer, and said so instead of filling the schema. LangChain's own class from core 1.7.5."""
 

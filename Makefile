@@ -25,6 +25,9 @@ check: lint test
 
 bench: .venv/.dev  ## overhead, as ratios to a peer in the same run
 	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/langchain_overhead.py
+	$(BIN)/python benchmarks/llamaindex_overhead.py
+	$(BIN)/python benchmarks/selection.py
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.11 ..." if sys.version_info < (3, 11) else 0)'

@@ -9,7 +9,7 @@ quickstart: .venv/.quickstart  ## a chain, an agent and a query engine over this
 	$(BIN)/python examples/quickstart.py
 
 test: .venv/.dev  ## every test, the README's and the documentation's code blocks and the examples among them
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 4 --benchmark-disable  # most of the time goes to waiting, not to computing
 
 lint: .venv/.dev  ## style, formatting and types
 	$(BIN)/ruff check .

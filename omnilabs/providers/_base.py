@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 from omnilabs._http import HttpRequest, HttpResponse
 from omnilabs._models import ModelInfo
 from omnilabs._record import plain
-from omnilabs._request import ChatRequest
+from omnilabs._request import ChatRequest, DocumentedDefault
 from omnilabs._response import ChatChunk, ChatResponse
 from omnilabs._secret import Secret
 from omnilabs._sse import ServerSentEvent
@@ -212,8 +212,6 @@ SAMPLING = frozenset({"temperature", "top_p", "presence_penalty", "frequency_pen
 
 def is_documented_default(request: ChatRequest, name: str) -> bool:
     """Whether a setting is there only because the documentation promises a default."""
-    from omnilabs._request import DocumentedDefault
-
     return isinstance(getattr(request, name), DocumentedDefault)
 
 

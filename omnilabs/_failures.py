@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+import httpcore2
 import httpx2
 
 from omnilabs._http import HttpRequest, request_id_of
@@ -23,13 +24,33 @@ from omnilabs.errors import (
 
 __all__ = ["FAILURES", "failure", "refused", "too_large"]
 
-Failure: TypeAlias = httpx2.RequestError | httpx2.InvalidURL | httpx2.StreamError | ssl.SSLError | OSError
-FAILURES = (httpx2.RequestError, httpx2.InvalidURL, httpx2.StreamError, ssl.SSLError, OSError)
-_TIMEOUT_PHASES: Mapping[type[httpx2.TimeoutException], str] = {
-    httpx2.ConnectTimeout: "connect",
-    httpx2.PoolTimeout: "connect",
-    httpx2.WriteTimeout: "send",
-    httpx2.ReadTimeout: "first_byte",
+Failure: TypeAlias = (
+    httpcore2.TimeoutException
+    | httpcore2.NetworkError
+    | httpcore2.ProtocolError
+    | httpcore2.ProxyError
+    | httpcore2.UnsupportedProtocol
+    | httpx2.DecodingError
+    | httpx2.InvalidURL
+    | ssl.SSLError
+    | OSError
+)
+FAILURES = (
+    httpcore2.TimeoutException,
+    httpcore2.NetworkError,
+    httpcore2.ProtocolError,
+    httpcore2.ProxyError,
+    httpcore2.UnsupportedProtocol,
+    httpx2.DecodingError,
+    httpx2.InvalidURL,
+    ssl.SSLError,
+    OSError,
+)
+_TIMEOUT_PHASES: Mapping[type[httpcore2.TimeoutException], str] = {
+    httpcore2.ConnectTimeout: "connect",
+    httpcore2.PoolTimeout: "connect",
+    httpcore2.WriteTimeout: "send",
+    httpcore2.ReadTimeout: "first_byte",
 }
 
 
@@ -63,12 +84,20 @@ def _host(request: HttpRequest) -> str:
 
 
 def failure(
-    exc: Failure, request: HttpRequest, patience: Patience, *, began: bool, response: httpx2.Response | None = None
+    exc: Failure,
+    request: HttpRequest,
+    patience: Patience,
+    *,
+    began: bool,
+    head: tuple[int, Mapping[str, str]] | None = None,
 ) -> OmniError:
-    """Return our error for one of the library's. Its traceback is cut off: its frames hold the request's headers."""
+    """Return our error for one of the library's; `head` is the status and headers of an answer that had begun.
+
+    Its traceback is cut off: its frames hold the request's headers.
+    """
     fields: dict[str, Any] = {}
-    if response is not None:
-        fields = {"status": response.status_code, "request_id": request_id_of(response.headers)}
+    if head is not None:
+        fields = {"status": head[0], "request_id": request_id_of(head[1])}
     error = _classify(exc, request, patience, began=began, fields=fields)
     error.__cause__ = type(exc)(str(exc)) if type(exc).__module__ == "builtins" else None
     return error
@@ -77,14 +106,14 @@ def failure(
 def _classify(
     exc: Failure, request: HttpRequest, patience: Patience, *, began: bool, fields: dict[str, Any]
 ) -> OmniError:
-    if isinstance(exc, httpx2.TimeoutException):
+    if isinstance(exc, httpcore2.TimeoutException):
         return _timed_out(exc, request, patience, began=began, fields=fields)
-    if isinstance(exc, httpx2.LocalProtocolError):
+    if isinstance(exc, httpcore2.LocalProtocolError):
         # Its text repeats the header, which may be the key.
         return ConfigurationError(
             "a header holds characters that HTTP does not allow: check the headers you configured"
         )
-    if isinstance(exc, httpx2.UnsupportedProtocol | httpx2.InvalidURL):
+    if isinstance(exc, httpcore2.UnsupportedProtocol | httpx2.InvalidURL):
         return ConfigurationError(f"the request to {request.url!r} cannot be sent: {exc}; check base_url")
     if isinstance(exc, httpx2.DecodingError):
         return ResponseFormatError(f"the answer's compression is broken: {exc}", **fields)
@@ -103,7 +132,7 @@ def _classify(
 
 
 def _timed_out(
-    exc: httpx2.TimeoutException, request: HttpRequest, patience: Patience, *, began: bool, fields: dict[str, Any]
+    exc: httpcore2.TimeoutException, request: HttpRequest, patience: Patience, *, began: bool, fields: dict[str, Any]
 ) -> RequestTimeoutError:
     host = httpx2.URL(request.url).host
     phase = "idle" if began else _TIMEOUT_PHASES.get(type(exc), "first_byte")
@@ -129,7 +158,7 @@ def _phase(exc: BaseException, *, began: bool) -> tuple[str, bool]:
     """Return how far the request came, and whether the provider may have worked on it."""
     if began:
         return "body", True
-    if isinstance(exc, httpx2.ConnectError | httpx2.ProxyError | ssl.SSLError):
+    if isinstance(exc, httpcore2.ConnectError | httpcore2.ProxyError | ssl.SSLError):
         link: BaseException | None = exc
         while link is not None:
             if isinstance(link, ssl.SSLError):
@@ -138,6 +167,6 @@ def _phase(exc: BaseException, *, began: bool) -> tuple[str, bool]:
                 return "dns", False
             link = link.__cause__ or link.__context__
         return "connect", False
-    if isinstance(exc, httpx2.WriteError):
+    if isinstance(exc, httpcore2.WriteError):
         return "send", False
     return "receive", True

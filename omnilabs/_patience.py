@@ -8,7 +8,7 @@ way each request learns whether its connection had been used before, which tells
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, TypeAlias
 
 import httpcore2
 import httpx2
@@ -18,30 +18,14 @@ from omnilabs._http import HttpLimits
 __all__ = ["Patience", "make_patient"]
 
 _LEAST_S = 0.001
-
-
-class _Limit(float):
-    """A time limit in seconds that knows whose patience it belongs to; the library hands it on as it is."""
-
-    owner: Patience
-
-    def now(self, expired: type[httpcore2.TimeoutException]) -> float:
-        """Return the seconds to wait from now.
-
-        Raises:
-            TimeoutException: The deadline has passed; a server that always has a byte ready must not outlive it.
-        """
-        deadline = self.owner.deadline
-        if deadline is None:
-            return float(self)
-        left_s = deadline - time.monotonic()
-        if left_s <= 0:
-            raise expired("the deadline has passed")
-        return min(float(self), left_s)
+_JOINED_BYTES = 64 * 1024
+"""Beyond this a copy costs more than the system call it saves."""
 
 
 class Patience:
     """The time limits of one request, and what its connection was like.
+
+    It goes through the HTTP library in the place of the limits: every operation asks it how long to wait from now.
 
     Attributes:
         deadline: Reading of the monotonic clock at which the call ends, or None.
@@ -53,30 +37,42 @@ class Patience:
         self.deadline = limits.deadline
         self.is_reused = False
         self.is_heard = False
-        self._idle_timeout_s = limits.idle_timeout_s
-        first_byte = self._limit(limits.first_byte_timeout_s)
-        self.timeouts: dict[str, float] = {
-            "connect": self._limit(limits.connect_timeout_s),
-            "write": first_byte,
-            "read": first_byte,
-            # The pool waits on a condition of its own, which knows nothing of limits that shrink.
-            "pool": self._pool_s(limits),
-        }
+        self._limits = limits
+        self._read_timeout_s = limits.first_byte_timeout_s
 
-    @staticmethod
-    def _pool_s(limits: HttpLimits) -> float:
-        if limits.deadline is None:
-            return limits.first_byte_timeout_s
-        return max(_LEAST_S, min(limits.first_byte_timeout_s, limits.deadline - time.monotonic()))
+    def timeouts(self) -> dict[str, Any]:
+        """Return what the library takes as its time limits."""
+        # Not kept: a cycle would leave every call to the garbage collector.
+        return {"connect": self, "write": self, "read": self, "pool": self._pool_s()}
 
-    def _limit(self, seconds: float) -> _Limit:
-        limit = _Limit(seconds)
-        limit.owner = self
-        return limit
+    def _pool_s(self) -> float:
+        # The pool waits on a condition of its own, which knows nothing of limits that shrink.
+        limit_s = self._limits.first_byte_timeout_s
+        return limit_s if self.deadline is None else max(_LEAST_S, min(limit_s, self.deadline - time.monotonic()))
+
+    def connect_s(self) -> float:
+        """Return the seconds to wait for a connection; as the others, it raises when the deadline has passed."""
+        return self._now(self._limits.connect_timeout_s, httpcore2.ConnectTimeout)
+
+    def write_s(self) -> float:
+        """Return the seconds to wait until the server takes more."""
+        return self._now(self._limits.first_byte_timeout_s, httpcore2.WriteTimeout)
+
+    def read_s(self) -> float:
+        """Return the seconds to wait for the next bytes."""
+        return self._now(self._read_timeout_s, httpcore2.ReadTimeout)
+
+    def _now(self, limit_s: float, expired: type[httpcore2.TimeoutException]) -> float:
+        if self.deadline is None:
+            return limit_s
+        left_s = self.deadline - time.monotonic()
+        if left_s <= 0:  # a server that always has a byte ready must not outlive it
+            raise expired("the deadline has passed")
+        return min(limit_s, left_s)
 
     def begin_body(self) -> None:
         """From now on, wait for the next bytes rather than for the first."""
-        self.timeouts["read"] = self._limit(self._idle_timeout_s)
+        self._read_timeout_s = self._limits.idle_timeout_s
 
     def hurry(self, seconds: float) -> None:
         """Allow this many seconds more at the most."""
@@ -84,23 +80,45 @@ class Patience:
         self.deadline = latest if self.deadline is None else min(self.deadline, latest)
 
 
-def _seconds(timeout: float | None, expired: type[httpcore2.TimeoutException]) -> float | None:
-    return timeout.now(expired) if isinstance(timeout, _Limit) else timeout
+_Timeout: TypeAlias = Patience | float | None
+"""A request's patience; the library's own operations, such as closing, have a number or none."""
 
 
-def _carry(timeout: float | None, before: Patience | None) -> Patience | None:
-    """Return whose request a connection carries now, given whose it carried before."""
-    if not isinstance(timeout, _Limit):
-        return before
-    owner = timeout.owner
-    if before is not None and before is not owner:
-        owner.is_reused = True
-    return owner
+def _connect_s(timeout: _Timeout) -> float | None:
+    return timeout.connect_s() if isinstance(timeout, Patience) else timeout
 
 
-def _heard(timeout: float | None) -> None:
-    if isinstance(timeout, _Limit):
-        timeout.owner.is_heard = True
+class _Conversation:
+    """Whose request a connection carries, and the part of it that is kept back to be sent with the next."""
+
+    def __init__(self) -> None:
+        self._owner: Patience | None = None
+        self._kept = b""
+
+    def say(self, buffer: bytes, timeout: _Timeout) -> tuple[bytes, ...]:
+        """Return what to send now: the library writes a message's head and body apart, and b"" at its end.
+
+        Sent together they are one packet and one system call, and wake the server once.
+        """
+        self._carry(timeout)
+        kept, self._kept = self._kept, b""
+        if not buffer:
+            return (kept,) if kept else ()
+        if not kept:
+            self._kept = buffer
+            return ()
+        return (kept + buffer,) if len(buffer) <= _JOINED_BYTES else (kept, buffer)
+
+    def kept(self) -> bytes:
+        """Return what was kept back, because an answer is expected now."""
+        kept, self._kept = self._kept, b""
+        return kept
+
+    def _carry(self, timeout: _Timeout) -> None:
+        if isinstance(timeout, Patience):
+            if self._owner is not None and self._owner is not timeout:
+                timeout.is_reused = True
+            self._owner = timeout
 
 
 def make_patient(client: httpx2.Client | httpx2.AsyncClient) -> None:
@@ -122,18 +140,14 @@ class _Backend(httpcore2.NetworkBackend):
         self._inner = inner
 
     def connect_tcp(
-        self, host: str, port: int, timeout: float | None = None, *args: Any, **kwargs: Any
+        self, host: str, port: int, timeout: _Timeout = None, *args: Any, **kwargs: Any
     ) -> httpcore2.NetworkStream:
-        return _Stream(
-            self._inner.connect_tcp(host, port, _seconds(timeout, httpcore2.ConnectTimeout), *args, **kwargs)
-        )
+        return _Stream(self._inner.connect_tcp(host, port, _connect_s(timeout), *args, **kwargs))
 
     def connect_unix_socket(
-        self, path: str, timeout: float | None = None, *args: Any, **kwargs: Any
+        self, path: str, timeout: _Timeout = None, *args: Any, **kwargs: Any
     ) -> httpcore2.NetworkStream:
-        return _Stream(
-            self._inner.connect_unix_socket(path, _seconds(timeout, httpcore2.ConnectTimeout), *args, **kwargs)
-        )
+        return _Stream(self._inner.connect_unix_socket(path, _connect_s(timeout), *args, **kwargs))
 
     def sleep(self, seconds: float) -> None:
         self._inner.sleep(seconds)
@@ -142,23 +156,29 @@ class _Backend(httpcore2.NetworkBackend):
 class _Stream(httpcore2.NetworkStream):
     def __init__(self, inner: httpcore2.NetworkStream) -> None:
         self._inner = inner
-        self._owner: Patience | None = None
+        self._conversation = _Conversation()
 
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        data = self._inner.read(max_bytes, _seconds(timeout, httpcore2.ReadTimeout))
-        if data:
-            _heard(timeout)
+    def read(self, max_bytes: int, timeout: _Timeout = None) -> bytes:
+        if kept := self._conversation.kept():
+            self._send(kept, timeout)
+        if not isinstance(timeout, Patience):
+            return self._inner.read(max_bytes, timeout)
+        data = self._inner.read(max_bytes, timeout.read_s())
+        timeout.is_heard = timeout.is_heard or bool(data)
         return data
 
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._owner = _carry(timeout, self._owner)
-        self._inner.write(buffer, _seconds(timeout, httpcore2.WriteTimeout))
+    def write(self, buffer: bytes, timeout: _Timeout = None) -> None:
+        for piece in self._conversation.say(buffer, timeout):
+            self._send(piece, timeout)
+
+    def _send(self, buffer: bytes, timeout: _Timeout) -> None:
+        self._inner.write(buffer, timeout.write_s() if isinstance(timeout, Patience) else timeout)
 
     def close(self) -> None:
         self._inner.close()
 
-    def start_tls(self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None) -> _Stream:
-        return _Stream(self._inner.start_tls(ssl_context, server_hostname, _seconds(timeout, httpcore2.ConnectTimeout)))
+    def start_tls(self, ssl_context: Any, server_hostname: str | None = None, timeout: _Timeout = None) -> _Stream:
+        return _Stream(self._inner.start_tls(ssl_context, server_hostname, _connect_s(timeout)))
 
     def get_extra_info(self, info: str) -> Any:
         return self._inner.get_extra_info(info)
@@ -169,18 +189,14 @@ class _AsyncBackend(httpcore2.AsyncNetworkBackend):
         self._inner = inner
 
     async def connect_tcp(
-        self, host: str, port: int, timeout: float | None = None, *args: Any, **kwargs: Any
+        self, host: str, port: int, timeout: _Timeout = None, *args: Any, **kwargs: Any
     ) -> httpcore2.AsyncNetworkStream:
-        return _AsyncStream(
-            await self._inner.connect_tcp(host, port, _seconds(timeout, httpcore2.ConnectTimeout), *args, **kwargs)
-        )
+        return _AsyncStream(await self._inner.connect_tcp(host, port, _connect_s(timeout), *args, **kwargs))
 
     async def connect_unix_socket(
-        self, path: str, timeout: float | None = None, *args: Any, **kwargs: Any
+        self, path: str, timeout: _Timeout = None, *args: Any, **kwargs: Any
     ) -> httpcore2.AsyncNetworkStream:
-        return _AsyncStream(
-            await self._inner.connect_unix_socket(path, _seconds(timeout, httpcore2.ConnectTimeout), *args, **kwargs)
-        )
+        return _AsyncStream(await self._inner.connect_unix_socket(path, _connect_s(timeout), *args, **kwargs))
 
     async def sleep(self, seconds: float) -> None:
         await self._inner.sleep(seconds)
@@ -189,27 +205,31 @@ class _AsyncBackend(httpcore2.AsyncNetworkBackend):
 class _AsyncStream(httpcore2.AsyncNetworkStream):
     def __init__(self, inner: httpcore2.AsyncNetworkStream) -> None:
         self._inner = inner
-        self._owner: Patience | None = None
+        self._conversation = _Conversation()
 
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        data = await self._inner.read(max_bytes, _seconds(timeout, httpcore2.ReadTimeout))
-        if data:
-            _heard(timeout)
+    async def read(self, max_bytes: int, timeout: _Timeout = None) -> bytes:
+        if kept := self._conversation.kept():
+            await self._send(kept, timeout)
+        if not isinstance(timeout, Patience):
+            return await self._inner.read(max_bytes, timeout)
+        data = await self._inner.read(max_bytes, timeout.read_s())
+        timeout.is_heard = timeout.is_heard or bool(data)
         return data
 
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._owner = _carry(timeout, self._owner)
-        await self._inner.write(buffer, _seconds(timeout, httpcore2.WriteTimeout))
+    async def write(self, buffer: bytes, timeout: _Timeout = None) -> None:
+        for piece in self._conversation.say(buffer, timeout):
+            await self._send(piece, timeout)
+
+    async def _send(self, buffer: bytes, timeout: _Timeout) -> None:
+        await self._inner.write(buffer, timeout.write_s() if isinstance(timeout, Patience) else timeout)
 
     async def aclose(self) -> None:
         await self._inner.aclose()
 
     async def start_tls(
-        self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
+        self, ssl_context: Any, server_hostname: str | None = None, timeout: _Timeout = None
     ) -> _AsyncStream:
-        return _AsyncStream(
-            await self._inner.start_tls(ssl_context, server_hostname, _seconds(timeout, httpcore2.ConnectTimeout))
-        )
+        return _AsyncStream(await self._inner.start_tls(ssl_context, server_hostname, _connect_s(timeout)))
 
     def get_extra_info(self, info: str) -> Any:
         return self._inner.get_extra_info(info)

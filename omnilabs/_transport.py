@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from functools import lru_cache
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from typing import Any, Generic, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
+import httpcore2
 import httpx2
 
 from omnilabs._failures import FAILURES, failure, refused, too_large
@@ -23,6 +24,7 @@ from omnilabs.errors import OmniError
 __all__ = ["AsyncHttpTransport", "HttpTransport"]
 
 _DRAIN_S = 0.25
+C = TypeVar("C", httpx2.Client, httpx2.AsyncClient)
 
 
 def _limits(max_connections: int) -> httpx2.Limits:
@@ -38,8 +40,7 @@ class HttpTransport:
     def __init__(self, max_connections: int = 100) -> None:
         self._max_connections = max_connections
         self._lock = threading.Lock()
-        self._client: httpx2.Client | None = None
-        self._pid = 0
+        self._connected: _Connected[httpx2.Client] | None = None
 
     def send(self, request: HttpRequest) -> HttpResponse | OmniError:
         """Send and read the whole answer."""
@@ -63,49 +64,48 @@ class HttpTransport:
         """Send and return once the status and headers are in."""
         patience = Patience(request.limits)
         try:
-            client = self._connected()
-            sent = _outgoing(client, request, patience)
-            response = client._transport_for_url(sent.url).handle_request(sent)
+            pool, sent = self._connections().outgoing(request, patience)
+            response = pool.handle_request(sent)
         except FAILURES as exc:
             return failure(exc, request, patience, began=False)
         headers = _headers(response)
-        refusal = refused(response.status_code, headers, request)
+        refusal = refused(response.status, headers, request)
         if refusal is not None:
             response.close()
             return refusal
         patience.begin_body()
-        is_encoded = "content-encoding" in headers
-        return StreamHead(response.status_code, headers, _HttpStream(response, request, patience, is_encoded))
+        return StreamHead(response.status, headers, _HttpStream(response, headers, request, patience))
 
     def close(self) -> None:
         """Close every connection; the transport opens new ones if it is used again."""
         with self._lock:
-            client, self._client = self._client, None
-        if client is not None and self._pid == os.getpid():
-            client.close()
+            connected, self._connected = self._connected, None
+        if connected is not None and connected.is_own():
+            connected.client.close()
 
-    def _connected(self) -> httpx2.Client:
-        client = self._client
-        if client is not None and self._pid == os.getpid():
-            return client
+    def _connections(self) -> _Connected[httpx2.Client]:
+        connected = self._connected
+        if connected is not None and connected.is_own():
+            return connected
         with self._lock:
-            if self._client is None or self._pid != os.getpid():
+            if self._connected is None or not self._connected.is_own():
                 # A child process must not touch its parent's connections, not even to close them.
-                self._client = httpx2.Client(limits=_limits(self._max_connections), follow_redirects=False)
-                make_patient(self._client)
-                self._pid = os.getpid()
-            return self._client
+                client = httpx2.Client(limits=_limits(self._max_connections), follow_redirects=False)
+                self._connected = _Connected(client)
+            return self._connected
 
 
 class _HttpStream:
     """A body that is being read, at most `max_response_bytes` of it."""
 
-    def __init__(self, response: httpx2.Response, request: HttpRequest, patience: Patience, is_encoded: bool) -> None:
+    def __init__(
+        self, response: httpcore2.Response, headers: Mapping[str, str], request: HttpRequest, patience: Patience
+    ) -> None:
         self._response = response
+        self._headers = headers
         self._request = request
         self._patience = patience
-        # Decoding has a price for every piece; most streams need none.
-        self._bytes: Iterator[bytes] = response.iter_bytes() if is_encoded else iter(_sync_body(response))
+        self._bytes = _bytes(response, headers)
         self._left = request.limits.max_response_bytes
 
     def read(self) -> bytes | OmniError | None:
@@ -113,13 +113,13 @@ class _HttpStream:
         try:
             data = next(self._bytes, None)
         except FAILURES as exc:
-            return failure(exc, self._request, self._patience, began=True, response=self._response)
+            return failure(exc, self._request, self._patience, began=True, head=(self._response.status, self._headers))
         if data is None:
             return None
         self._left -= len(data)
         if self._left >= 0:
             return data
-        return too_large(self._request, self._response.status_code, self._response.headers)
+        return too_large(self._request, self._response.status, self._headers)
 
     def drain(self) -> None:
         """Read what little may follow a finished answer, so that the connection can be used again."""
@@ -162,19 +162,17 @@ class AsyncHttpTransport:
         """Send and return once the status and headers are in."""
         patience = Patience(request.limits)
         try:
-            client = await self._connected()
-            sent = _outgoing(client, request, patience)
-            response = await client._transport_for_url(sent.url).handle_async_request(sent)
+            pool, sent = (await self._connections()).outgoing(request, patience)
+            response = await pool.handle_async_request(sent)
         except FAILURES as exc:
             return failure(exc, request, patience, began=False)
         headers = _headers(response)
-        refusal = refused(response.status_code, headers, request)
+        refusal = refused(response.status, headers, request)
         if refusal is not None:
             await response.aclose()
             return refusal
         patience.begin_body()
-        is_encoded = "content-encoding" in headers
-        return StreamHead(response.status_code, headers, _AsyncHttpStream(response, request, patience, is_encoded))
+        return StreamHead(response.status, headers, _AsyncHttpStream(response, headers, request, patience))
 
     async def aclose(self) -> None:
         """Close this event loop's connections."""
@@ -182,15 +180,14 @@ class AsyncHttpTransport:
         if pool is not None:
             await pool.aclose()
 
-    async def _connected(self) -> httpx2.AsyncClient:
+    async def _connections(self) -> _Connected[httpx2.AsyncClient]:
         loop = asyncio.get_running_loop()
         pool = self._pools.get(loop)
-        if pool is None or pool.pid != os.getpid():
+        if pool is None or not pool.connected.is_own():
             client = httpx2.AsyncClient(limits=_limits(self._max_connections), follow_redirects=False)
-            make_patient(client)
-            pool = self._pools[loop] = _LoopPool(client)
+            pool = self._pools[loop] = _LoopPool(_Connected(client))
             await pool.tie_to_loop()
-        return pool.client
+        return pool.connected
 
 
 class _LoopPool:
@@ -200,9 +197,8 @@ class _LoopPool:
     is therefore the place to clean up, and repeated `asyncio.run` leaves no socket behind.
     """
 
-    def __init__(self, client: httpx2.AsyncClient) -> None:
-        self.client = client
-        self.pid = os.getpid()
+    def __init__(self, connected: _Connected[httpx2.AsyncClient]) -> None:
+        self.connected = connected
         self._guard = self._until_closed()
 
     async def tie_to_loop(self) -> None:
@@ -217,17 +213,20 @@ class _LoopPool:
         try:
             yield
         finally:
-            await self.client.aclose()
+            await self.connected.client.aclose()
 
 
 class _AsyncHttpStream:
     """`_HttpStream` for asyncio."""
 
-    def __init__(self, response: httpx2.Response, request: HttpRequest, patience: Patience, is_encoded: bool) -> None:
+    def __init__(
+        self, response: httpcore2.Response, headers: Mapping[str, str], request: HttpRequest, patience: Patience
+    ) -> None:
         self._response = response
+        self._headers = headers
         self._request = request
         self._patience = patience
-        self._bytes: AsyncIterator[bytes] = response.aiter_bytes() if is_encoded else aiter(_async_body(response))
+        self._bytes = _async_bytes(response, headers)
         self._left = request.limits.max_response_bytes
 
     async def read(self) -> bytes | OmniError | None:
@@ -235,13 +234,13 @@ class _AsyncHttpStream:
         try:
             data = await anext(self._bytes, None)
         except FAILURES as exc:
-            return failure(exc, self._request, self._patience, began=True, response=self._response)
+            return failure(exc, self._request, self._patience, began=True, head=(self._response.status, self._headers))
         if data is None:
             return None
         self._left -= len(data)
         if self._left >= 0:
             return data
-        return too_large(self._request, self._response.status_code, self._response.headers)
+        return too_large(self._request, self._response.status, self._headers)
 
     async def drain(self) -> None:
         """Read what little may follow a finished answer, so that the connection can be used again."""
@@ -262,14 +261,21 @@ class _AsyncHttpStream:
             return
 
 
-def _sync_body(response: httpx2.Response) -> httpx2.SyncByteStream:
-    assert isinstance(response.stream, httpx2.SyncByteStream)
-    return response.stream
+# Decoding has a price for every piece; most answers need none.
 
 
-def _async_body(response: httpx2.Response) -> httpx2.AsyncByteStream:
-    assert isinstance(response.stream, httpx2.AsyncByteStream)
-    return response.stream
+def _bytes(response: httpcore2.Response, headers: Mapping[str, str]) -> Iterator[bytes]:
+    assert isinstance(response.stream, Iterable)
+    if "content-encoding" not in headers:
+        return iter(response.stream)
+    return httpx2.Response(response.status, headers=response.headers, content=response.stream).iter_bytes()
+
+
+def _async_bytes(response: httpcore2.Response, headers: Mapping[str, str]) -> AsyncIterator[bytes]:
+    assert isinstance(response.stream, AsyncIterable)
+    if "content-encoding" not in headers:
+        return aiter(response.stream)
+    return httpx2.Response(response.status, headers=response.headers, content=response.stream).aiter_bytes()
 
 
 class _Masked(bytes):
@@ -281,33 +287,65 @@ class _Masked(bytes):
         return "b'**********'"
 
 
-@lru_cache(maxsize=128)
-def _parsed(url: str) -> httpx2.URL:
-    """Return an address parsed; a client asks few of them, over and over."""
-    return httpx2.URL(url)
+class _Route(NamedTuple):
+    """An address as the pool takes it, the pool that leads there, and the headers that every request has."""
+
+    pool: Any
+    url: httpcore2.URL
+    headers: Mapping[bytes, bytes]
 
 
-def _outgoing(client: httpx2.Client | httpx2.AsyncClient, request: HttpRequest, patience: Patience) -> httpx2.Request:
-    """Return the library's request.
+class _Connected(Generic[C]):
+    """The library's client, for what it is good at: proxies and certificates of the environment, and its pools.
 
-    It goes to the transport that the client would choose, proxies of the environment included, but not through the
-    client's `send`: redirects, cookies and authentication are not wanted here, and looking for them takes a tenth of a
-    millisecond a call. `tests/unit/test_transport.py` fails if that place changes.
+    Requests go to the pool that the client would choose, but not through the client: redirects, cookies and
+    authentication are not wanted here, and its requests and responses, which allow for them, cost a call a quarter of
+    its time. `tests/unit/test_transport.py` fails if those places change.
     """
-    headers = [*client.headers.raw]
-    for name, value in request.headers.items():
-        headers.append(
-            (name.encode(), _Masked(value.reveal().encode()) if isinstance(value, Secret) else value.encode())
+
+    def __init__(self, client: C) -> None:
+        make_patient(client)
+        self.client: C = client
+        self._pid = os.getpid()
+        self._routes: dict[str, _Route] = {}
+
+    def is_own(self) -> bool:
+        """Whether this process opened it, and not its parent."""
+        return self._pid == os.getpid()
+
+    def outgoing(self, request: HttpRequest, patience: Patience) -> tuple[Any, httpcore2.Request]:
+        """Return the pool to ask and its request."""
+        route = self._routes.get(request.url) or self._find(request.url)
+        headers = {**route.headers, b"content-length": b"%d" % len(request.body)}
+        for name, value in request.headers.items():
+            headers[name.lower().encode()] = (
+                _Masked(value.reveal().encode()) if isinstance(value, Secret) else value.encode()
+            )
+        return route.pool, httpcore2.Request(
+            request.method,
+            route.url,
+            headers=list(headers.items()),
+            content=request.body,
+            extensions={"timeout": patience.timeouts()},
         )
-    return httpx2.Request(
-        request.method,
-        _parsed(request.url),
-        headers=headers,
-        content=request.body or None,
-        extensions={"timeout": patience.timeouts},
-    )
+
+    def _find(self, address: str) -> _Route:
+        url = httpx2.URL(address)
+        transport: Any = self.client._transport_for_url(url)
+        if len(self._routes) >= _ROUTES:
+            self._routes.clear()
+        route = self._routes[address] = _Route(
+            transport._pool,
+            httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+            {b"host": url.netloc, **{name.lower(): value for name, value in self.client.headers.raw}},
+        )
+        return route
 
 
-def _headers(response: httpx2.Response) -> dict[str, str]:
+_ROUTES = 256
+"""How many addresses are remembered; a client asks few of them, over and over."""
+
+
+def _headers(response: httpcore2.Response) -> dict[str, str]:
     """Return a response's headers by lower-case name; of repeated ones, which none we read is, the last."""
-    return {name.decode("ascii", "replace").lower(): value.decode("latin-1") for name, value in response.headers.raw}
+    return {name.decode("ascii", "replace").lower(): value.decode("latin-1") for name, value in response.headers}

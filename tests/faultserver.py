@@ -40,7 +40,7 @@ class Act:
 
 @dataclass(frozen=True)
 class Seen:
-    """A request as it arrived; header names in lower case."""
+    """A request as it arrived; header names in lower case. `reads` counts the pieces it came in."""
 
     method: str
     path: str
@@ -48,6 +48,7 @@ class Seen:
     body: bytes
     connection: int
     at: float
+    reads: int = 1
 
     @property
     def json(self) -> Any:
@@ -278,11 +279,13 @@ def _shut(sockets: Iterable[socket.socket]) -> None:
 def _read(connection: socket.socket, number: int) -> Seen | None:
     """Read one request, or None when the client has gone."""
     data = b""
+    reads = 0
     while b"\r\n\r\n" not in data:
         more = connection.recv(65536)
         if not more:
             return None
         data += more
+        reads += 1
     top, _, body = data.partition(b"\r\n\r\n")
     first, *lines = top.decode("latin-1").split("\r\n")
     headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
@@ -292,5 +295,6 @@ def _read(connection: socket.socket, number: int) -> Seen | None:
         if not more:
             return None
         body += more
+        reads += 1
     method, path, _ = first.split(" ")
-    return Seen(method, path, headers, body, number, time.monotonic())
+    return Seen(method, path, headers, body, number, time.monotonic(), reads)

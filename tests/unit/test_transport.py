@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import ssl
 import time
@@ -47,6 +48,8 @@ def test_the_library_still_has_the_places_that_patience_needs(kind: type[httpx2.
     patient = client._transport._pool._network_backend  # type: ignore[attr-defined]
     assert isinstance(patient, base)
     assert type(patient).__module__ == "omnilabs._patience"
+    pools = httpcore2.ConnectionPool if kind is httpx2.Client else httpcore2.AsyncConnectionPool
+    assert isinstance(client._transport._pool, pools)  # type: ignore[attr-defined]
     # A new connection must get the backend that was put there, not one it makes itself.
     pool = client._transport._pool  # type: ignore[attr-defined]
     connection = pool.create_connection(httpcore2.Origin(b"http", b"127.0.0.1", 80))
@@ -82,12 +85,12 @@ def test_the_library_hands_the_time_limits_on_as_they_are(server: FaultServer, t
 
 def test_a_limit_is_the_smaller_of_its_own_and_what_is_left():
     patience = Patience(HttpLimits(connect_timeout_s=10, deadline=time.monotonic() + 3))
-    assert 2.5 < patience.timeouts["connect"].now(httpcore2.ConnectTimeout) <= 3  # type: ignore[attr-defined]
+    assert 2.5 < patience.connect_s() <= 3
     patience = Patience(HttpLimits(connect_timeout_s=1, deadline=time.monotonic() + 3))
-    assert patience.timeouts["connect"].now(httpcore2.ConnectTimeout) == 1  # type: ignore[attr-defined]
+    assert patience.connect_s() == 1
     patience = Patience(HttpLimits(deadline=time.monotonic() - 1))
     with pytest.raises(httpcore2.ReadTimeout):
-        patience.timeouts["read"].now(httpcore2.ReadTimeout)  # type: ignore[attr-defined]
+        patience.read_s()
 
 
 def test_a_kept_connection_is_used_again_and_told(server: FaultServer, transport: HttpTransport):
@@ -113,6 +116,52 @@ def test_secret_headers_are_revealed_on_the_wire_alone(server: FaultServer, tran
     assert isinstance(transport.send(wanted), HttpResponse)
     assert server.requests[0].headers["authorization"] == "Bearer test-key"
     assert "test-key" not in repr(wanted)
+
+
+def test_a_small_request_is_one_packet(server: FaultServer, transport: HttpTransport):
+    for _ in range(5):
+        assert isinstance(transport.send(request(server.url, b'{"a": 1}')), HttpResponse)
+    assert [seen.reads for seen in server.requests] == [1] * 5
+
+
+def test_a_large_request_arrives_whole(server: FaultServer, transport: HttpTransport):
+    for size in (64 * 1024 - 1, 64 * 1024 + 1, 3_000_000):
+        assert isinstance(transport.send(request(server.url, body := b"x" * size)), HttpResponse)
+        assert server.requests[-1].body == body
+
+
+def test_a_request_without_a_body_is_sent_at_once(server: FaultServer, transport: HttpTransport):
+    assert isinstance(transport.send(HttpRequest("GET", server.url)), HttpResponse)
+    assert server.requests[0].method == "GET"
+
+
+def test_a_header_the_caller_gives_takes_the_place_of_the_librarys(server: FaultServer, transport: HttpTransport):
+    transport.send(HttpRequest("POST", server.url, {"User-Agent": "mine/1"}, b"{}"))
+    transport.send(HttpRequest("POST", server.url, {}, b"{}"))
+    assert [seen.headers["user-agent"].startswith("mine") for seen in server.requests] == [True, False]
+    assert server.requests[0].headers["host"] == server.url.removeprefix("http://")
+
+
+def test_the_proxy_of_the_environment_is_used(server: FaultServer, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HTTP_PROXY", server.url)
+    transport = HttpTransport()
+    assert isinstance(transport.send(request("http://provider.invalid/v1")), HttpResponse)
+    assert server.requests[0].path == "http://provider.invalid/v1"
+    assert server.requests[0].headers["host"] == "provider.invalid"
+    transport.close()
+
+
+def test_a_call_leaves_nothing_to_the_garbage_collector(server: FaultServer, transport: HttpTransport):
+    """A cycle per call makes the collector walk the whole heap of the application now and then."""
+    transport.send(request(server.url))
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(20):
+            transport.send(request(server.url))
+        assert gc.collect() < 20
+    finally:
+        gc.enable()
 
 
 def test_a_compression_that_is_broken_is_a_broken_answer(server: FaultServer, transport: HttpTransport):

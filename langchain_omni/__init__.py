@@ -51,6 +51,9 @@ _HOME = {
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # LangChain loads this anyway, but some fifteen imports further down, where a script's frames cross the end of one
+    # of CPython's 16 KiB stack chunks: it is then mapped and unmapped thousands of times, a tenth of the whole import.
+    import_module("langchain_core.tracers.schemas")
     return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from langchain_core import exceptions as core
 
 from omnilabs import errors as omni
 
-__all__ = ["langchain_errors", "to_langchain_error"]
+__all__ = ["to_langchain_error"]
 
 
 class OmniModelError(omni.OmniError, core.ModelError):
@@ -135,8 +133,7 @@ _BOTH: Mapping[type[omni.OmniError], type[omni.OmniError]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorResponse:
+class ErrorResponse(NamedTuple):
     """What LangChain reads of an error's response for its traces."""
 
     status_code: int
@@ -164,12 +161,3 @@ def to_langchain_error(error: omni.OmniError) -> omni.OmniError:
     both.args = error.args
     both.__dict__.update(fields)
     return both.with_traceback(error.__traceback__)
-
-
-@contextmanager
-def langchain_errors() -> Generator[None]:
-    """Raise our errors from within as errors of both families."""
-    try:
-        yield
-    except omni.OmniError as error:
-        raise to_langchain_error(error) from error.__cause__

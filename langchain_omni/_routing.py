@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
@@ -19,16 +18,14 @@ _NOT_FOR_THE_WIRE = frozenset({"stream", "ls_structured_output_format", "structu
 _RENAMED: Mapping[str, str] = {"timeout": "timeout_s", "stop_sequences": "stop"}
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     """How a call came to its model: "named", "auto", or "sticky"; `verbose` asks for the whole explanation."""
 
     reason: Literal["named", "auto", "sticky"]
     verbose: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """A call of the client: `getattr(client, method)(**arguments)`."""
 
     method: Literal["chat", "smart_select"]

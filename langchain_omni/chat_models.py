@@ -16,9 +16,9 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_omni._answer import PROVIDER, to_chunk, to_first_chunk, to_last_chunk, to_message
 from langchain_omni._blocks import register_blocks
 from langchain_omni._convert import to_omni_messages
-from langchain_omni._errors import langchain_errors
 from langchain_omni._model import OmniModel
 from langchain_omni._profiles import candidates_profile, configured_profile, profile_of, variables_that_configure
+from langchain_omni._raising import langchain_errors
 from langchain_omni._routing import AUTO, Choice, Plan, plan_call
 from langchain_omni._settings import CONFIG
 from langchain_omni._tools import Method, Schema, ToolLike, bound_tools, chosen_tool, json_schema_format, schema_name

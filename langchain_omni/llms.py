@@ -12,8 +12,8 @@ from langchain_core.messages import HumanMessage
 from langchain_core.outputs import Generation, GenerationChunk, LLMResult
 
 from langchain_omni._answer import facts_of, usage_metadata
-from langchain_omni._errors import langchain_errors
 from langchain_omni._model import OmniModel
+from langchain_omni._raising import langchain_errors
 from langchain_omni._routing import Choice, Plan, plan_call
 from langchain_omni._settings import CONFIG
 from omnilabs import ChatChunk, ChatResponse

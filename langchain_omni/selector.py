@@ -11,7 +11,7 @@ from langchain_core.prompt_values import PromptValue
 from langchain_core.runnables import RunnableConfig, RunnableSerializable
 
 from langchain_omni._convert import to_omni_messages
-from langchain_omni._errors import langchain_errors
+from langchain_omni._raising import langchain_errors
 from langchain_omni._settings import CONFIG, OmniSettings
 from langchain_omni._tools import bound_tools
 from omnilabs.router import Router

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
+from omnilabs._frozen import evolve
 from omnilabs._messages import Opaque, Part, ReasoningPart, TextPart, ToolCall
 from omnilabs._response import ChatChunk, ChatResponse
 from omnilabs._usage import Usage
@@ -158,4 +158,4 @@ class Accumulator:
 
     def partial(self, usage: Usage) -> ChatResponse:
         """Return what arrived of a stream that ended early, with `usage` estimated by the caller."""
-        return replace(self.response(), usage=usage)
+        return evolve(self.response(), usage=usage)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from omnilabs._decision import Decision
+from omnilabs._frozen import frozen
 from omnilabs._http import DEFAULT_LIMITS, HttpLimits, HttpRequest, HttpResponse, StreamHead
 from omnilabs._response import Attempt, ChatResponse
 from omnilabs._retry import RetryPolicy
@@ -19,35 +20,35 @@ __all__ = ["Call", "Close", "Flow", "Observer", "Open", "Read", "Reply", "Send",
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Send:
     """Send and read the whole answer; the reply is an `HttpResponse` or the failure."""
 
     http: HttpRequest
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Open:
     """Send and read as far as the headers; the reply is a `StreamHead` or the failure."""
 
     http: HttpRequest
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Read:
     """Read the next bytes of an open body; the reply is bytes, None at its end, or the failure."""
 
     head: StreamHead
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Close:
     """Give up an open body; the reply is None."""
 
     head: StreamHead
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sleep:
     """Wait; the reply is None."""
 

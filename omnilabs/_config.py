@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 from typing import Any, Literal, TypeAlias, cast, get_args
 
+from omnilabs._frozen import evolve, frozen
 from omnilabs._secret import Secret, Veiled
 from omnilabs._telemetry import TelemetryMode
 from omnilabs.errors import ConfigurationError
@@ -23,7 +24,7 @@ ProviderConfig: TypeAlias = Mapping[str, Any]
 _PROVIDER_FIELDS = frozenset({"api_key", "base_url", "headers", "wire", "needs_key", "images_path", "native_schema"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClientConfig:
     """How a client works, decided once.
 
@@ -87,7 +88,7 @@ class ClientConfig:
                 config = cls(chosen, {SANDBOX.name: Endpoint(SANDBOX, SANDBOX.base_url)})
             case "embedded":
                 config = cls(chosen, *_embedded(environ, providers or {}))
-        return replace(config, **limits)
+        return evolve(config, **limits)
 
     def endpoint_of(self, provider: str) -> Endpoint | None:
         """Return where to ask a provider: its own endpoint, or the sandbox or the service that stands for all."""
@@ -209,7 +210,7 @@ def _endpoint(spec: ProviderSpec, given: ProviderConfig, address: str | None, ke
             f"providers[{spec.name!r}] has the unknown field {unknown[0]!r}: use {', '.join(sorted(_PROVIDER_FIELDS))}"
         )
     changes = {name: given[name] for name in ("images_path", "native_schema", "needs_key") if name in given}
-    spec = replace(spec, **changes)
+    spec = evolve(spec, **changes)
     base_url = given.get("base_url") or address or spec.base_url
     # The environment's key belongs to the environment's or the provider's own address, not to one given here.
     own_key = given.get("api_key") or (key if not given.get("base_url") else None)

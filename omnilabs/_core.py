@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Literal, TypedDict
 
 from omnilabs._breaker import Breaker
 from omnilabs._call import Call
 from omnilabs._config import ClientConfig, ProviderConfig
 from omnilabs._decision import Decision
+from omnilabs._frozen import evolve, frozen
 from omnilabs._http import AsyncTransport, HttpLimits, HttpRequest, HttpResponse, Transport
 from omnilabs._learner import Learner
 from omnilabs._models import Capabilities, ModelInfo
@@ -69,7 +69,7 @@ class ClientOptions(TypedDict, total=False):
 _ANYTHING = Capabilities(tools=True, images=True, pdf=True, audio=True, json_schema=True, reasoning=True)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Plan:
     """A call ready to be driven."""
 
@@ -77,7 +77,7 @@ class Plan:
     request: ChatRequest
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Errand:
     """A call that is not a chat, ready to be driven: what to send, and how to read the answer."""
 
@@ -396,7 +396,7 @@ class ClientCore:
                 "declare the model with its price in models=",
                 rejected={model.id: "its price is not known"},
             )
-        alone = replace(request, routing=Routing(k=1, model_names=(model.id,)))
+        alone = evolve(request, routing=Routing(k=1, model_names=(model.id,)))
         self.router.plan(alone, **limits)
 
     def _learner(self, request: ChatRequest | None) -> Learner | None:

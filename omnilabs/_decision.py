@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 from typing import Any, ClassVar
 
+from omnilabs._frozen import frozen
 from omnilabs._record import Record
 
 __all__ = ["Candidate", "Decision", "Weights"]
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class Weights(Record):
     """How much accuracy, cost and latency count; normalised to sum 1."""
 
@@ -23,7 +24,7 @@ class Weights(Record):
     _keys: ClassVar[tuple[str, ...]] = ("rel_accuracy", "rel_cost", "rel_latency")
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class Candidate(Record):
     """An eligible model as the router sees it for this prompt.
 
@@ -68,7 +69,7 @@ class Candidate(Record):
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class Decision(Record):
     """Which models answer this request, best first, and why.
 

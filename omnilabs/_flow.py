@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 from omnilabs._call import Call, Close, Flow, Open, Read, Send, Sleep
+from omnilabs._frozen import evolve, frozen
 from omnilabs._http import HttpRequest, HttpResponse, StreamHead, request_id_of
-from omnilabs._record import evolve
 from omnilabs._request import ChatRequest
 from omnilabs._response import Attempt, ChatResponse
 from omnilabs._retry import Again, Next, Stop, retry_after_s
@@ -57,7 +56,7 @@ def chat_flow(call: Call, request: ChatRequest) -> Flow[ChatResponse]:
         except OmniError as error:
             return _from_success(error, http)
         if not _is_utf8(http.body):
-            response = replace(response, warnings=(*response.warnings, NOT_UTF8))
+            response = evolve(response, warnings=(*response.warnings, NOT_UTF8))
         return _finish(response, call, target, prepared, built, call.clock() - begun)
 
     try:
@@ -179,7 +178,7 @@ def plain_flow(call: Call, http: HttpRequest, read: Callable[[HttpResponse, Targ
     return outcome
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Prepared:
     """A request fitted to a target, and what had to be left out for that."""
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 
+from omnilabs._frozen import frozen
 from omnilabs._secret import Secret
 from omnilabs.errors import OmniError, ResponseFormatError
 
@@ -22,7 +23,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HttpLimits:
     """How long, in seconds, and how much, in bytes. `deadline` is a reading of the monotonic clock."""
 
@@ -36,7 +37,7 @@ class HttpLimits:
 DEFAULT_LIMITS = HttpLimits()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HttpRequest:
     """One request and its limits.
 
@@ -51,7 +52,7 @@ class HttpRequest:
     limits: HttpLimits = DEFAULT_LIMITS
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HttpResponse:
     """A whole response. Header names are lower case. Its repr shows nothing that the provider may have repeated."""
 
@@ -96,7 +97,7 @@ class HttpResponse:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StreamHead:
     """The beginning of a response whose body is still to be read from `stream`."""
 

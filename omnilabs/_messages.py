@@ -6,9 +6,10 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar, Literal, TypeAlias, cast
 
+from omnilabs._frozen import frozen
 from omnilabs._record import Record, plain
 from omnilabs.errors import InvalidRequestError, ResponseFormatError
 
@@ -31,7 +32,7 @@ ROLES: tuple[Role, ...] = ("system", "user", "assistant", "tool")
 _ROLE_ALIASES: Mapping[str, Role] = {"developer": "system", "function": "tool", "human": "user", "ai": "assistant"}
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class Opaque(Record):
     """What a provider attached to a part and must get back unchanged, such as a thinking block's signature.
 
@@ -44,7 +45,7 @@ class Opaque(Record):
     _keys: ClassVar[tuple[str, ...]] = ("provider", "data")
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class TextPart(Record):
     """A piece of text. `cache` asks the provider to keep the prompt up to here: for five minutes or an hour."""
 
@@ -57,7 +58,7 @@ class TextPart(Record):
     _optional: ClassVar[frozenset[str]] = frozenset({"cache", "opaque"})
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class _Media(Record):
     """A medium by `url`, or by base64 `data` with its `media_type`: exactly one of the two."""
 
@@ -79,7 +80,7 @@ class _Media(Record):
         return self.url if self.url is not None else f"data:{self.media_type};base64,{self.data}"
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class ImagePart(_Media):
     """An image by `url`, or by base64 `data` with its `media_type`; `ImagePart.from_bytes` encodes."""
 
@@ -98,7 +99,7 @@ class ImagePart(_Media):
         return cls(data=base64.b64encode(data).decode(), media_type=media_type, detail=detail)
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class FilePart(_Media):
     """A document, usually a PDF, by `url` or by base64 `data` with its `media_type`."""
 
@@ -115,7 +116,7 @@ class FilePart(_Media):
         return cls(data=base64.b64encode(data).decode(), media_type=media_type, filename=filename)
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class AudioPart(_Media):
     """A sound by `url` or by base64 `data` with its `media_type`, such as `audio/wav`."""
 
@@ -130,7 +131,7 @@ class AudioPart(_Media):
         return cls(data=base64.b64encode(data).decode(), media_type=media_type)
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class ReasoningPart(Record):
     """What a model thought before it answered. `opaque` carries the provider's signed original."""
 
@@ -145,7 +146,7 @@ class ReasoningPart(Record):
 Part: TypeAlias = TextPart | ImagePart | FilePart | AudioPart | ReasoningPart
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class ToolCall(Record):
     """A model's request to call a tool.
 
@@ -206,7 +207,7 @@ class ToolCall(Record):
         return call
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class ChatMessage(Record):
     """A message of a conversation: `ChatMessage("user", "Tell me a joke.")`.
 

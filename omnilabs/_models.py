@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 from typing import Any, ClassVar, Literal
 
+from omnilabs._frozen import frozen
 from omnilabs._record import Record
 
 __all__ = ["Ability", "Capabilities", "ModelInfo", "Price", "Speed"]
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class Price(Record):
     """Rates in US dollars per million tokens.
 
@@ -53,7 +54,7 @@ class Price(Record):
         return rates
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class Capabilities(Record):
     """What a model takes and gives on the route we call it by.
 
@@ -84,7 +85,7 @@ class Capabilities(Record):
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class Ability(Record):
     """Overall ability in logits on an average benchmark, with its standard error and ability by task type.
 
@@ -104,7 +105,7 @@ class Ability(Record):
     _keys: ClassVar[tuple[str, ...]] = ("overall", "se", "by_type", "mode", "cells", "source", "date")
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class Speed(Record):
     """Seconds to the first token and output tokens per second, as measured by `source` on `date`."""
 
@@ -116,7 +117,7 @@ class Speed(Record):
     _keys: ClassVar[tuple[str, ...]] = ("ttft_s", "tokens_per_s", "source", "date")
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class ModelInfo(Record):
     """A model a router can choose.
 

@@ -1,15 +1,15 @@
 """What every value a user holds can do: attributes, `value["key"]`, `dict(value)`, plain JSON."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import Field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-__all__ = ["Record", "evolve", "plain"]
+from omnilabs._frozen import frozen
+
+__all__ = ["Record", "plain"]
 
 _LEAVES = frozenset({str, int, float, bool, type(None)})
-
-R = TypeVar("R", bound="Record")
 
 if TYPE_CHECKING:
     _Base = Mapping[str, Any]
@@ -25,13 +25,9 @@ else:
     Mapping.register(_Base)
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class Record(_Base):
     """A frozen value that also reads as a mapping, as the documentation's examples index it.
-
-    Equality, hash and repr are written here once for all: generated for every class they are half of the package's
-    import. A subclass is a `dataclass(frozen=True, slots=True, eq=False, repr=False)`; its fields' `compare` and `repr`
-    hold as usual.
 
     A subclass lists its public keys in `_keys`; keys in `_optional` appear only when not None or ().
     Any other public attribute (an alias such as `prompt_tokens`) can be indexed too, but is not iterated over.
@@ -39,6 +35,8 @@ class Record(_Base):
 
     _keys: ClassVar[tuple[str, ...]] = ()
     _optional: ClassVar[frozenset[str]] = frozenset()
+    if TYPE_CHECKING:
+        __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     def __getitem__(self, key: str) -> Any:
         if isinstance(key, str) and not key.startswith("_"):
@@ -56,37 +54,12 @@ class Record(_Base):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
-    def __eq__(self, other: object) -> bool:
-        if type(other) is not type(self):
-            return NotImplemented
-        return all(getattr(self, f.name) == getattr(other, f.name) for f in fields(self) if f.compare)
-
-    def __hash__(self) -> int:
-        return hash(tuple(getattr(self, f.name) for f in fields(self) if f.compare))
-
-    def __repr__(self) -> str:
-        shown = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.repr)
-        return f"{type(self).__qualname__}({shown})"
-
     def __bool__(self) -> bool:
         return True
 
     def to_dict(self) -> dict[str, Any]:
         """Return the public keys as plain JSON types, nested values included."""
         return {key: plain(self[key]) for key in self}
-
-
-def evolve(record: R, **changes: Any) -> R:
-    """Return a copy of a record with other values: `dataclasses.replace` without its checks, at a quarter of its time.
-
-    For records without a `__post_init__` and without keyword-only fields; the caller answers for the names.
-    """
-    cls = type(record)
-    copy = object.__new__(cls)
-    names: tuple[str, ...] = cls.__match_args__
-    for name in names:
-        object.__setattr__(copy, name, changes[name] if name in changes else getattr(record, name))
-    return copy
 
 
 def plain(value: object) -> Any:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal, TypeAlias, TypedDict, cast
 
 from omnilabs._decision import Weights
+from omnilabs._frozen import frozen
 from omnilabs._messages import AudioPart, ChatMessage, FilePart, ImagePart, parse_messages
 from omnilabs.errors import InvalidRequestError
 
@@ -73,7 +74,7 @@ class ChatOptions(TypedDict, total=False):
     min_quality: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Routing:
     """How to choose the model, as `smart_select` takes it. Weights are as the caller gave them."""
 
@@ -93,7 +94,7 @@ class Routing:
         return Weights(self.rel_accuracy / total, self.rel_cost / total, self.rel_latency / total)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ChatRequest:
     """A request to any model. A setting that is None was not given and is not sent."""
 

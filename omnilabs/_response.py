@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar, Literal
 
 from omnilabs._decision import Decision
+from omnilabs._frozen import frozen
 from omnilabs._messages import ChatMessage, Opaque, Part, ReasoningPart, TextPart, ToolCall
 from omnilabs._record import Record
 from omnilabs._usage import Usage
@@ -14,7 +15,7 @@ from omnilabs._usage import Usage
 __all__ = ["Attempt", "ChatChunk", "ChatResponse", "ToolCallDelta"]
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class Attempt(Record):
     """One attempt that failed, with what happened and what it may have cost."""
 
@@ -37,7 +38,7 @@ class Attempt(Record):
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class ToolCallDelta(Record):
     """A piece of a tool call in a stream: `arguments_json` pieces of one `index` are to be joined."""
 
@@ -50,7 +51,7 @@ class ToolCallDelta(Record):
     _keys: ClassVar[tuple[str, ...]] = ("index", "id", "name", "arguments_json")
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class ChatChunk(Record):
     """A piece of a streamed answer, with the keys of the whole response.
 
@@ -85,7 +86,7 @@ class ChatChunk(Record):
     _optional: ClassVar[frozenset[str]] = frozenset({"explanation"})
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class ChatResponse(Record):
     """The answer of `chat()` and `smart_select()`: `response["content"]`, `response.usage.total_cost`.
 

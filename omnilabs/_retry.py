@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isfinite
 from random import random
 from typing import TypeAlias
 
+from omnilabs._frozen import frozen
 from omnilabs.errors import (
     APIStatusError,
     AuthenticationError,
@@ -25,19 +25,19 @@ from omnilabs.errors import (
 __all__ = ["Again", "Judgement", "Next", "RetryPolicy", "Stop", "retry_after_s"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Again:
     """Try the same model again after `delay_s` seconds."""
 
     delay_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Next:
     """Give this model up and try the next candidate."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stop:
     """Raise: every candidate would refuse this request."""
 
@@ -49,7 +49,7 @@ _ONCE = ("dns",)
 _NEVER = ("tls", "redirect")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RetryPolicy:
     """How often and how patiently.
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 from typing import TYPE_CHECKING, ClassVar
 
-from omnilabs._record import Record, evolve
+from omnilabs._frozen import evolve, frozen
+from omnilabs._record import Record
 from omnilabs._response import ChatResponse
 from omnilabs.errors import OmniError
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Ledger", "ModelSpend", "Spend"]
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class ModelSpend(Record):
     """What one model has cost: calls, tokens and US dollars; `unpriced_calls` had no known price and are not in it."""
 
@@ -39,7 +40,7 @@ class ModelSpend(Record):
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class Spend(Record):
     """What a client has spent so far, in all and by model id."""
 

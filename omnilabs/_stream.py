@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from omnilabs._accumulate import Accumulator
 from omnilabs._decision import Decision
+from omnilabs._frozen import evolve
 from omnilabs._http import StreamHead
 from omnilabs._messages import ReasoningPart, TextPart
 from omnilabs._request import ChatRequest
@@ -200,7 +200,7 @@ class StreamSession:
             for chunk in feed(event):
                 add(chunk)
                 if chunk.usage is not None or chunk.finish_reason is not None:
-                    chunk = replace(chunk, usage=None, finish_reason=None)
+                    chunk = evolve(chunk, usage=None, finish_reason=None)
                 if chunk.content or chunk.tool_calls or chunk.reasoning or _says_more(chunk):
                     chunks.append(chunk)
             if self._decoder.is_complete and (event.data == "[DONE]" or event.event == "message_stop"):
@@ -234,9 +234,9 @@ class StreamSession:
         self._over = True
         if self.first_chunk_s is None:  # the first piece and the last came at once
             self.first_chunk_s = self._clock() - self._begun
-        response = replace(self._warned(self._seen.response()), ttft_s=self.first_chunk_s)
+        response = evolve(self._warned(self._seen.response()), ttft_s=self.first_chunk_s)
         if response.usage.all_tokens is None:
-            response = replace(response, usage=self._estimate())
+            response = evolve(response, usage=self._estimate())
         self._response = done = self._finish(response, self._clock() - self._begun)
         for observer in self._observers:
             observer.succeeded(self.target, done, done.latency_s or 0.0)
@@ -284,11 +284,11 @@ class StreamSession:
     def _partial(self) -> ChatResponse:
         response = self._warned(self._seen.response())
         # Calls whose arguments may be cut off must not be executed.
-        return replace(response, usage=self._estimate(), tool_calls=())
+        return evolve(response, usage=self._estimate(), tool_calls=())
 
     def _warned(self, response: ChatResponse) -> ChatResponse:
         warnings = (*self._warnings, NOT_UTF8) if self._events.has_replaced else self._warnings
-        return replace(response, warnings=warnings) if warnings else response
+        return evolve(response, warnings=warnings) if warnings else response
 
     def _estimate(self) -> Usage:
         """Return the tokens of what was sent and has arrived, marked as an estimate."""
@@ -296,7 +296,7 @@ class StreamSession:
         known = seen.usage
         told = known.uncached_input_tokens
         made = seen.content + (seen.reasoning or "") + "".join(c.name + c.arguments_json for c in seen.tool_calls)
-        return replace(
+        return evolve(
             known,
             uncached_input_tokens=ceil(prompt_tokens(self._request)) if told is None else told,
             output_tokens=max(known.output_tokens or 0, estimate_tokens(made)),

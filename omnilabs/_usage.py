@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar, Literal, TypeAlias
 
+from omnilabs._frozen import evolve, frozen
 from omnilabs._models import Price
-from omnilabs._record import Record, evolve
+from omnilabs._record import Record
 
 __all__ = ["CostSource", "Usage", "cost_usd", "priced"]
 
 CostSource: TypeAlias = Literal["provider", "catalogue", "estimated", "unknown"]
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@frozen
 class Usage(Record):
     """Tokens of one call in disjoint buckets, and what they cost.
 

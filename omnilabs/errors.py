@@ -60,7 +60,7 @@ __all__ = [
     "redact",
 ]
 
-_KEY_LIKE = re.compile(
+_KEY_LIKE = (  # compiled and kept by `re` when it is first needed
     r"\b(?:sk|pk|rk|gsk|xai|fw|key|tgp|AIza|ghp|hf|omni)[-_][A-Za-z0-9_\-]{8,}|\bAIza[A-Za-z0-9_\-]{8,}"
     r"|(?i:\bbearer\s+)[A-Za-z0-9._\-]{8,}"
 )
@@ -69,7 +69,7 @@ _MESSAGE_CHARS = 200
 
 def redact(text: str) -> str:
     """Return `text` with anything that looks like an API key replaced by `[key]`."""
-    return _KEY_LIKE.sub("[key]", text)
+    return re.sub(_KEY_LIKE, "[key]", text)
 
 
 _LEAST_SECRET_CHARS = 8  # "none", "ollama": what a server without keys is given is a word, not a secret

@@ -1,6 +1,7 @@
 """Doubles for your own tests: a transport that plays a script, and a clock that moves when told.
 
 ```python
+from omnilabs._frozen import frozen
 from omnilabs import OmniClient
 from omnilabs.testing import ScriptedTransport, completion
 
@@ -18,9 +19,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from omnilabs._frozen import frozen
 from omnilabs._http import HttpRequest, HttpResponse, StreamHead
 from omnilabs._sandbox import FAULTS
 from omnilabs.errors import OmniError
@@ -31,7 +32,7 @@ Reply: TypeAlias = HttpResponse | OmniError | Sequence[bytes | OmniError]
 """A whole answer, a failure, or the pieces of a stream."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Recorded:
     """A request that was sent: method, address and the JSON of its body. Keys are not kept."""
 

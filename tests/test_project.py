@@ -36,7 +36,7 @@ PUBLIC = [
 
 # Who may import whom: a module imports only from its own layer and the layers before it.
 LAYERS: list[set[str]] = [
-    {"_record", "_secret", "errors"},
+    {"_frozen", "_record", "_secret", "errors"},
     {"_messages", "_models", "_usage", "_decision", "_response", "_request", "_tokens"},
     {"_http", "_sse", "_accumulate", "_retry"},
     {"providers"},

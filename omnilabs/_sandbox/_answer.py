@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 
+from omnilabs._frozen import evolve, frozen
 from omnilabs._sandbox._facts import Facts
 from omnilabs._sandbox._fill import fill
 from omnilabs._sandbox._request import Conversation, Request
@@ -28,7 +28,7 @@ _ABOUT_JSON = re.compile(r"\b(?:json|schema)\b", re.IGNORECASE)
 _MAX_JSON_TRIES = 50
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CallText:
     """A tool call as it goes on the wire: `arguments` is JSON text, possibly cut off."""
 
@@ -36,7 +36,7 @@ class CallText:
     arguments: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answer:
     """An answer: text, or tool calls, or a refusal."""
 
@@ -78,12 +78,12 @@ def limited(answer: Answer, max_tokens: int) -> Answer:
     left = max_tokens
     for call in answer.calls:
         room = max(0, left - call_tokens(call.name, ""))
-        calls.append(replace(call, arguments=_cut(call.arguments, room)))
+        calls.append(evolve(call, arguments=_cut(call.arguments, room)))
         left -= call_tokens(call.name, call.arguments)
         if left <= 0:
             break
     content = None if answer.content is None else _cut(answer.content, max_tokens)
-    return replace(answer, content=content, calls=tuple(calls), finish_reason="length")
+    return evolve(answer, content=content, calls=tuple(calls), finish_reason="length")
 
 
 def _cut(text: str, tokens: int) -> str:
@@ -148,7 +148,7 @@ def _described_schema(conversation: Conversation) -> tuple[Schema | None, Conver
     if '"properties"' not in asked or not _ABOUT_JSON.search(asked):
         return None, conversation
     schemas = [value for value, _, _ in _objects(asked) if isinstance(value.get("properties"), dict)]
-    rest = replace(conversation, system=_without_json(conversation.system), user=_without_json(conversation.user))
+    rest = evolve(conversation, system=_without_json(conversation.system), user=_without_json(conversation.user))
     return (schemas[-1], rest) if schemas else (None, conversation)
 
 
@@ -182,6 +182,6 @@ def _keyed_schema(conversation: Conversation) -> tuple[Schema, Conversation]:
     """Return a schema of texts under the keys that the prompt quotes, or under `answer`, and the rest of the prompt."""
     asked = f"{conversation.system}\n{conversation.user}"
     keys = list(dict.fromkeys(_JSON_KEY.findall(asked))) if _ABOUT_KEYS.search(asked) else []
-    rest = replace(conversation, user=_JSON_KEY.sub(" ", conversation.user)) if keys else conversation
+    rest = evolve(conversation, user=_JSON_KEY.sub(" ", conversation.user)) if keys else conversation
     names = keys or ["answer"]
     return {"type": "object", "properties": {name: {"type": "string"} for name in names}, "required": names}, rest

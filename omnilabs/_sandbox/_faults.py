@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+from omnilabs._frozen import evolve, frozen
 from omnilabs._sandbox._answer import Answer, limited
 from omnilabs._sandbox._wire import Reply, error_body, error_reply, frame
 from omnilabs.errors import OmniError, RequestTimeoutError, TransportError
@@ -24,7 +24,7 @@ def _same_reply(model: str, reply: Reply) -> Reply:
     return reply
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fault:
     """One way to fail.
 
@@ -79,25 +79,25 @@ def _break(model: str, reply: Reply) -> Reply:
         provider=_PROVIDER,
         model=model,
     )
-    return replace(reply, pieces=(*_half(reply), error))
+    return evolve(reply, pieces=(*_half(reply), error))
 
 
 def _truncate(model: str, reply: Reply) -> Reply:
     if reply.is_stream:
-        return replace(reply, pieces=_half(reply))
-    return replace(reply, pieces=tuple(piece[: len(piece) // 2] for piece in reply.pieces if isinstance(piece, bytes)))
+        return evolve(reply, pieces=_half(reply))
+    return evolve(reply, pieces=tuple(piece[: len(piece) // 2] for piece in reply.pieces if isinstance(piece, bytes)))
 
 
 def _garble(model: str, reply: Reply) -> Reply:
     if reply.is_stream:
-        return replace(reply, pieces=(*_half(reply), b'data: {"id":"sandbox-","choices":[{"del\n\n'))
-    return replace(reply, headers={**reply.headers, "content-type": "text/html"}, pieces=(_HTML,))
+        return evolve(reply, pieces=(*_half(reply), b'data: {"id":"sandbox-","choices":[{"del\n\n'))
+    return evolve(reply, headers={**reply.headers, "content-type": "text/html"}, pieces=(_HTML,))
 
 
 def _fail_inside(model: str, reply: Reply) -> Reply:
     message, type_ = "the server had an error while it was answering", "server_error"
     if reply.is_stream:
-        return replace(reply, pieces=(*_half(reply), frame(error_body(message, type_=type_))))
+        return evolve(reply, pieces=(*_half(reply), frame(error_body(message, type_=type_))))
     return error_reply(500, message, type_=type_)
 
 

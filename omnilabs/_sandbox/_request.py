@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from omnilabs._frozen import frozen
 from omnilabs._sandbox._schema import Schema, as_list, as_schema
 
 __all__ = ["BadBody", "Conversation", "Request", "Tool", "ToolResult", "read_request"]
@@ -42,7 +42,7 @@ class ToolResult(NamedTuple):
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Conversation:
     """The messages, sorted by what they are to the last user message: the turn.
 
@@ -63,7 +63,7 @@ class Conversation:
     media: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Request:
     """A checked request.
 

@@ -6,9 +6,10 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from math import log
 from typing import NamedTuple
+
+from omnilabs._frozen import frozen
 
 __all__ = ["Prompt", "Sentence", "best_sentences", "clip", "is_question", "read_prompt", "sentences", "words"]
 
@@ -79,7 +80,7 @@ class Sentence(NamedTuple):
     heading: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Prompt:
     """A prompt taken apart.
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from hashlib import sha256
 from typing import Any, NamedTuple
 
+from omnilabs._frozen import frozen
 from omnilabs._sandbox._answer import Answer
 from omnilabs._sandbox._request import Request, canonical
 from omnilabs._sandbox._tokens import prompt_tokens
@@ -25,7 +26,7 @@ _ID_CHARS = 24
 _PIECE = re.compile(r"\s*\S{1,12}|\s+")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reply:
     """An HTTP answer as the reads it arrives in; an error among them ends it there."""
 

@@ -6,9 +6,9 @@ Sources: https://platform.claude.com/docs/en/api/errors and the types of the `an
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from omnilabs._accumulate import Accumulator
+from omnilabs._frozen import evolve
 from omnilabs._http import HttpRequest, HttpResponse
 from omnilabs._request import ChatRequest
 from omnilabs._response import ChatResponse
@@ -123,7 +123,7 @@ class AnthropicWire:
                 status=reply.status,
                 request_id=reply.request_id,
             ) from None
-        return replace(seen.response(), structured_by=built.structured_by, dropped_params=built.dropped, raw=body)
+        return evolve(seen.response(), structured_by=built.structured_by, dropped_params=built.dropped, raw=body)
 
     def decoder(self, built: Built, target: Target) -> AnthropicDecoder:
         """Return a fresh decoder for one stream."""

@@ -10,9 +10,9 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NoReturn, TypeVar
 
+from omnilabs._frozen import evolve
 from omnilabs._messages import (
     AudioPart,
     ChatMessage,
@@ -244,7 +244,7 @@ class _Encoder:
 def _inline(part: _Medium) -> _Medium:
     """Return a medium given as a `data:` address as data, the only way this wire takes it."""
     if part.url is not None and part.url.startswith("data:"):
-        return replace(part, url=None, **_from_url(part.url, part.media_type))
+        return evolve(part, url=None, **_from_url(part.url, part.media_type))
     return part
 
 

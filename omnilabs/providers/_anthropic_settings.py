@@ -9,9 +9,9 @@ https://platform.claude.com/docs/en/build-with-claude/effort and the types of th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from omnilabs._frozen import frozen
 from omnilabs._request import ChatRequest
 from omnilabs.providers._anthropic_schema import native_schema
 from omnilabs.providers._base import Target, is_documented_default, refuse
@@ -181,7 +181,7 @@ def _put_temperature(draft: Draft, *, is_thinking: bool) -> None:
 # ---- tools and structured answers
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Structure:
     """How a structured answer is asked for: by the wire's own means, or by a tool that must be called."""
 

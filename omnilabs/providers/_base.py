@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 from typing import Any, Literal, Protocol
 
+from omnilabs._frozen import evolve, frozen
 from omnilabs._http import HttpRequest, HttpResponse
 from omnilabs._models import ModelInfo
 from omnilabs._record import plain
@@ -28,7 +29,7 @@ from omnilabs.errors import (
 __all__ = ["Built", "Endpoint", "ProviderSpec", "StreamDecoder", "Target", "Wire"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ProviderSpec:
     """A provider as a row of `PROVIDERS`.
 
@@ -72,7 +73,7 @@ class ProviderSpec:
     call_id_length: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Endpoint:
     """A provider with the address and key to use; the key goes to this address only."""
 
@@ -82,7 +83,7 @@ class Endpoint:
     headers: Mapping[str, str | Secret] = field(default_factory=dict[str, "str | Secret"])
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Target:
     """A model at an endpoint: everything a wire needs to know of whom it asks."""
 
@@ -95,7 +96,7 @@ class Target:
         return self.endpoint.spec.name
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Built:
     """A request ready to send, and what could not go into it.
 
@@ -183,7 +184,7 @@ def fit(request: ChatRequest, target: Target, wire_params: frozenset[str]) -> tu
             model=target.model.id,
         )
     nothing: dict[str, Any] = dict.fromkeys(refused)
-    return replace(request, **nothing), asked
+    return evolve(request, **nothing), asked
 
 
 def unsupported_params(

@@ -9,11 +9,11 @@ Source: the types of the `google-genai` package 3.4 and https://ai.google.dev/ap
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Literal
 from urllib.parse import quote
 
 from omnilabs._accumulate import Accumulator
+from omnilabs._frozen import evolve
 from omnilabs._http import HttpRequest, HttpResponse
 from omnilabs._record import plain
 from omnilabs._request import SETTINGS, ChatRequest
@@ -96,7 +96,7 @@ class GeminiWire:
                 request_id=reply.request_id,
             )
         response = answer.response()
-        return replace(
+        return evolve(
             response,
             model=response.model or target.model.name,
             provider=target.provider,

@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, cast
 
+from omnilabs._frozen import evolve
 from omnilabs._http import HttpRequest, HttpResponse
 from omnilabs._request import SETTINGS, ChatRequest, Routing
 from omnilabs._response import ChatResponse, parts_of
@@ -108,7 +108,7 @@ class OmniRouterWire:
         usage = read_usage(body.get("usage"))
         provider = text_at(body, "provider") or target.provider
         if body.get("choices") and "content" not in body:
-            return replace(OPENAI.parse(reply, built, target), usage=usage, provider=provider)
+            return evolve(OPENAI.parse(reply, built, target), usage=usage, provider=provider)
         calls = read_calls(body, target)
         content = body.get("content")
         content = "" if content is None and calls else content

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
+from omnilabs._frozen import evolve
 from omnilabs._messages import AudioPart, ChatMessage, FilePart, ImagePart, Part, ReasoningPart, TextPart, ToolCall
 from omnilabs.errors import UnsupportedParameterError
 from omnilabs.providers._base import Target
@@ -46,7 +46,7 @@ def _tool_content(message: ChatMessage, target: Target, dropped: set[str]) -> st
     marked = [part for part in message.parts if isinstance(part, TextPart) and part.cache]
     if not marked:
         return text
-    part = _encode_part(replace(marked[-1], text=text), target, dropped)
+    part = _encode_part(evolve(marked[-1], text=text), target, dropped)
     return [part] if "cache_control" in part else text
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from typing import Any, cast
 
+from omnilabs._frozen import evolve
 from omnilabs._messages import Opaque, ToolCall
 from omnilabs._response import ChatChunk, ToolCallDelta
 from omnilabs._sse import ServerSentEvent
@@ -95,7 +95,7 @@ class OpenAIDecoder:
             self._finished = True
             others = sum(bool(call_id) for call_id in self._calls) - len(self._answers)
             word = finish_word(chunk.finish_reason, has_calls=others > 0, has_answer=bool(self._answers))
-            chunk = replace(chunk, finish_reason=word)
+            chunk = evolve(chunk, finish_reason=word)
         self._thought = self._thought or chunk.reasoning is not None
         answers = bool(chunk.content or chunk.tool_calls or chunk.finish_reason)
         if answers and self._replay:
@@ -163,7 +163,7 @@ class OpenAIDecoder:
                 content += call.arguments_json
         if chunk.finish_reason is not None:
             content += "".join(held.content for held in self._release())
-        return replace(chunk, content=content, tool_calls=tuple(others))
+        return evolve(chunk, content=content, tool_calls=tuple(others))
 
     def _release(self) -> tuple[ChatChunk, ...]:
         """Return the answer that had to be whole before it could be taken out of its arguments."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 
+from omnilabs._frozen import frozen
 from omnilabs._models import Capabilities, ModelInfo
 from omnilabs._request import SETTINGS, ChatRequest
 from omnilabs.providers import PROVIDERS, ProviderSpec, wire_named
@@ -18,7 +18,7 @@ _EVERYWHERE = frozenset({"max_tokens", "tools", "response_format"})
 """Settings that are limits or needs of the request, and judged as such."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Demand:
     """What a request asks of a model, worked out once for all candidates.
 

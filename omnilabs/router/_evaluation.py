@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from omnilabs._decision import Weights
+from omnilabs._frozen import frozen
 from omnilabs.router._measure import (
     Measured,
     Sweep,
@@ -32,7 +33,7 @@ __all__ = ["Evaluation", "PolicyResult", "judge"]
 EQUAL = Weights(0.5, 0.5, 0.0)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PolicyResult:
     """What one way of choosing brings per prompt: quality, 0 to 1, and US dollars, each with its 95 % interval."""
 

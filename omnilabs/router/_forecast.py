@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from operator import mul
 
+from omnilabs._frozen import frozen
 from omnilabs._request import ChatRequest
 from omnilabs._tokens import prompt_tokens, text_tokens
 from omnilabs.router._health import Health
@@ -22,7 +22,7 @@ _WITH_TOOLS = 0.5
 _UNTHINKING = ("none", "minimal")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reading:
     """What a request was taken for.
 

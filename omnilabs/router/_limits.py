@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from omnilabs._frozen import frozen
 from omnilabs.errors import BudgetExceededError, InvalidRequestError, NoEligibleModelError
 from omnilabs.router._forecast import Reading, longest_usd
 from omnilabs.router._prior import Entry
@@ -17,7 +17,7 @@ _REASONS_SHOWN = 4
 _COST = "max_cost_usd"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Limits:
     """A model beyond one of them is not considered, whatever the weights.
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from omnilabs._frozen import frozen
 from omnilabs._models import ModelInfo
 from omnilabs.errors import InvalidRequestError
 from omnilabs.router._tasks import TASK_TYPES
@@ -24,7 +24,7 @@ _CHEAPEST_USD, _DEAREST_USD = 0.05, 12.6
 _UNPRICED_WIDER = 1.4
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Line:
     """A fitted straight line with the standard error of what it predicts."""
 
@@ -37,7 +37,7 @@ class Line:
         return self.at_zero + self.slope * x
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Benchmark:
     """How a published score, a fraction of right answers, tells of ability: overall, and in the benchmark's type."""
 
@@ -47,7 +47,7 @@ class Benchmark:
     own: Line
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Prior:
     """The constants of the prior, fitted by `scripts/fit_prior.py`.
 
@@ -118,7 +118,7 @@ def _shipped() -> Prior:
     return Prior.parse(json.loads(resources.files("omnilabs.router").joinpath("prior.json").read_text("utf-8")))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     """A model with everything selection reads of it worked out once.
 

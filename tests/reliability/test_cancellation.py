@@ -182,6 +182,7 @@ async def _answers_again(client: AsyncOmniClient, server: FaultServer) -> None:
     assert all(line.failed_attempts == 0 for line in client.spend.by_model.values())
 
 
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize(("act", "streamed"), WAITS.values(), ids=WAITS)
 def test_ctrl_c_gives_the_connection_up(server: FaultServer, act: Act, streamed: bool):
     server.answer = lambda request: act

@@ -215,6 +215,7 @@ def test_no_error_shows_a_key_that_came_back_in_a_header(omni: Omni, server: Fau
     assert leaks(everything_of(error)) == []
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_shows_no_key(server: FaultServer):
     server.answer = lambda request: Act(then="hold")
 

@@ -322,9 +322,14 @@ class ClientCore:
                 "leave it out; max_cost_usd of the client stops it once that much is spent",
                 parameters=sorted(limits),
             )
-        if options.get("unsupported") is None:
-            options = {**options, "unsupported": self.config.unsupported}
-        return build_request(messages, temperature=temperature, max_tokens=max_tokens, routing=routing, options=options)
+        return build_request(
+            messages,
+            temperature=temperature,
+            max_tokens=max_tokens,
+            routing=routing,
+            options=options,
+            unsupported=self.config.unsupported,
+        )
 
     def _plan(self, request: ChatRequest, options: Mapping[str, Any]) -> Decision:
         limits = self._limits(options)
@@ -381,7 +386,7 @@ class ClientCore:
 
     def _limits(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return the hard limits of this call, by the router's names."""
-        given = {name: options[name] for name in LIMITS if options.get(name) is not None}
+        given = {name: options[name] for name in options.keys() & LIMITS if options[name] is not None}
         limit_usd = self._limit_usd(options)
         return given if limit_usd is None else {**given, "max_cost_usd": limit_usd}
 

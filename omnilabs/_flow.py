@@ -258,9 +258,7 @@ def _negotiate(
     call: Call, target: Target, wire: Wire, prepared: _Prepared, *, stream: bool
 ) -> Flow[tuple[Built, Any] | OmniError]:
     """Send the request in the form this server is known or found to take; return what was built and the 2xx reply."""
-    at, model = target.endpoint, target.model.name if wire.forms_by_model else ""
-    key = (at.base_url, at.spec.wire, model, str(stream), str(prepared.request.routing is not None))
-    form = call.forms.get(key, "")
+    form = call.forms.get(_form_key(target, wire, prepared, stream), "") if call.forms else ""
     refusal: OmniError | None = None
     http: HttpRequest | None = None
     while True:
@@ -279,13 +277,18 @@ def _negotiate(
             return _about(reply, target)
         if reply.status < 400:
             if form:
-                call.forms[key] = form
+                call.forms[_form_key(target, wire, prepared, stream)] = form
             return built, reply
         refusal = _status_error(wire, reply, target)
         other = wire.other_form(form, reply)
         if other is None:
             return refusal
         form = other
+
+
+def _form_key(target: Target, wire: Wire, prepared: _Prepared, stream: bool) -> tuple[str, ...]:
+    at, model = target.endpoint, target.model.name if wire.forms_by_model else ""
+    return (at.base_url, at.spec.wire, model, str(stream), str(prepared.request.routing is not None))
 
 
 def _limited(call: Call, http: HttpRequest) -> HttpRequest:
@@ -410,7 +413,7 @@ def _finish(
         explanation=explanation,
         decision=call.decision if response.decision is None else response.decision,
         attempts=tuple(call.attempts),
-        dropped_params=tuple(sorted({*prepared.dropped, *built.dropped})),
+        dropped_params=tuple(sorted({*prepared.dropped, *built.dropped})) if prepared.dropped or built.dropped else (),
         structured_by=built.structured_by,
         latency_s=elapsed_s,
         model_id=response.model_id or target.model.id,

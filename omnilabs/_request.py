@@ -173,8 +173,9 @@ def build_request(
     max_tokens: int | None,
     routing: Routing | None,
     options: Mapping[str, Any],
+    unsupported: str = "error",
 ) -> ChatRequest:
-    """Return a checked request from what the caller gave.
+    """Return a checked request from what the caller gave; `unsupported` holds where the options do not say.
 
     Raises:
         InvalidRequestError: Naming the parameter and what is wrong with it.
@@ -186,9 +187,9 @@ def build_request(
         raise TypeError(
             f"unexpected keyword argument {min(unknown)!r}; options are: {known}; use extra_body for others"
         )
-    unsupported: Any = options.get("unsupported") or "error"
-    if unsupported not in ("error", "drop"):
-        raise InvalidRequestError(f"unsupported is 'error' or 'drop', not {unsupported!r}", parameter="unsupported")
+    wish: Any = options.get("unsupported") or unsupported
+    if wish not in ("error", "drop"):
+        raise InvalidRequestError(f"unsupported is 'error' or 'drop', not {wish!r}", parameter="unsupported")
     _whole("max_tokens", max_tokens, at_least=1)
     settings = _settings(options) if any(options.get(name) is not None for name in options.keys() - _CALL_ONLY) else {}
     return ChatRequest(
@@ -196,7 +197,7 @@ def build_request(
         temperature=_in_range("temperature", temperature, 0, 2),
         max_tokens=max_tokens,
         routing=routing,
-        unsupported=unsupported,
+        unsupported=wish,
         **settings,
     )
 
@@ -363,7 +364,7 @@ def call_options(options: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         InvalidRequestError: A limit that is not a positive number.
     """
-    chosen = {name: options[name] for name in _CALL_OPTIONS if options.get(name) is not None}
+    chosen = {name: options[name] for name in options.keys() & _CALL_OPTIONS if options[name] is not None}
     for name, value in chosen.items():
         low = 0.001 if name == "timeout_s" else 0
         _in_range(name, value, low, 1 if name == "min_quality" else math.inf, required=True)

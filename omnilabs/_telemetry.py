@@ -92,7 +92,7 @@ class Telemetry:
         trace: Any = sys.modules.get("opentelemetry.trace")
         if trace is None:
             return False
-        return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider | trace.NoOpTracerProvider)
+        return not isinstance(trace.get_tracer_provider(), (trace.ProxyTracerProvider, trace.NoOpTracerProvider))
 
 
 class Trace:

@@ -116,17 +116,17 @@ def cost_usd(usage: Usage, price: Price) -> Decimal | None:
     if usage.uncached_input_tokens is None or usage.output_tokens is None or usage.input_tokens is None:
         return None
     rates = price.at(usage.input_tokens)
-    full = rates.input_per_mtok_usd
-    write = _rate(rates.cache_write_per_mtok_usd, full)
-    total = (
-        usage.uncached_input_tokens * full
-        + usage.cache_read_tokens * _rate(rates.cache_read_per_mtok_usd, full)
-        + usage.cache_write_tokens * write
-        + usage.cache_write_1h_tokens * _rate(rates.cache_write_1h_per_mtok_usd, write)
-        + usage.input_audio_tokens * _rate(rates.input_audio_per_mtok_usd, full)
-        + (usage.output_tokens - usage.output_audio_tokens) * rates.output_per_mtok_usd
-        + usage.output_audio_tokens * _rate(rates.output_audio_per_mtok_usd, rates.output_per_mtok_usd)
-    )
+    full, output = rates.input_per_mtok_usd, rates.output_per_mtok_usd
+    total = usage.uncached_input_tokens * full + (usage.output_tokens - usage.output_audio_tokens) * output
+    if usage.cache_read_tokens:
+        total += usage.cache_read_tokens * _rate(rates.cache_read_per_mtok_usd, full)
+    if usage.cache_write_tokens or usage.cache_write_1h_tokens:
+        write = _rate(rates.cache_write_per_mtok_usd, full)
+        total += usage.cache_write_tokens * write
+        total += usage.cache_write_1h_tokens * _rate(rates.cache_write_1h_per_mtok_usd, write)
+    if usage.input_audio_tokens or usage.output_audio_tokens:
+        total += usage.input_audio_tokens * _rate(rates.input_audio_per_mtok_usd, full)
+        total += usage.output_audio_tokens * _rate(rates.output_audio_per_mtok_usd, output)
     return total / 1_000_000
 
 

@@ -255,7 +255,7 @@ def encode_json(body: Mapping[str, Any]) -> bytes:
     Raises:
         TypeError: The caller's own fields hold something that has no JSON form.
     """
-    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), default=_as_json)
+    text = _ENCODER.encode(body)
     try:
         return text.encode()
     except UnicodeEncodeError:
@@ -267,6 +267,9 @@ def _as_json(value: object) -> object:
     if made is value:
         raise TypeError(f"{type(value).__name__} has no JSON form: {value!r}")
     return made
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_as_json)
 
 
 def made_call_id(built: Built, index: int) -> str:

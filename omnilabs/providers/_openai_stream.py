@@ -195,11 +195,12 @@ def chunk_of(
         opaque = Opaque(target.provider, {place: message[place]}) if place and message.get(place) else None
     logprobs = choice.get("logprobs")
     tokens = logprobs.get("content") if isinstance(logprobs, dict) else None
+    usage = _usage_of(body)
     return ChatChunk(
         content=content or (refusal if isinstance(refusal, str) else "") or "",
         model=_word(body, "model") or target.model.name,
         provider=target.provider,
-        usage=read_usage(body) if _usage_of(body) else None,
+        usage=read_usage(usage) if usage else None,
         finish_reason=_FINISH.get(finish, finish) if isinstance(finish := choice.get("finish_reason"), str) else None,
         tool_calls=calls,
         reasoning=reasoning if isinstance(reasoning, str) and reasoning else None,
@@ -327,25 +328,24 @@ def _usage_of(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return usage if isinstance(usage, dict) else None
 
 
-def read_usage(body: Mapping[str, Any]) -> Usage:
+def read_usage(usage: Mapping[str, Any]) -> Usage:
     """Return an OpenAI-shaped usage in disjoint buckets.
 
     `prompt_tokens` include cached ones on this wire; `completion_tokens` include reasoning except where the total shows
     that they do not (xAI); DeepSeek names cache hits `prompt_cache_hit_tokens`, Moonshot `cached_tokens`; OpenRouter
     reports the US dollars it charged as `cost`.
     """
-    usage = _usage_of(body)
-    if usage is None:
-        return Usage()
     prompt, completion = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
     total = _count(usage, "total_tokens")
     if prompt is None:
         return Usage(reported_total_tokens=total, output_tokens=completion)
     given, made = _details(usage, "prompt_tokens_details"), _details(usage, "completion_tokens_details")
     read = _first(given, usage, "cached_tokens", "prompt_cache_hit_tokens")
-    written = _count(given, "cache_write_tokens") or 0
-    sound = _count(given, "audio_tokens") or 0
-    reasoning = _count(made, "reasoning_tokens") or 0
+    written = sound = reasoning = spoken = 0
+    if given:
+        written, sound = _count(given, "cache_write_tokens") or 0, _count(given, "audio_tokens") or 0
+    if made:
+        reasoning, spoken = _count(made, "reasoning_tokens") or 0, _count(made, "audio_tokens") or 0
     if completion is None:
         completion = max(total - prompt, 0) if total is not None else 0
     elif reasoning and total == prompt + completion + reasoning:
@@ -358,7 +358,7 @@ def read_usage(body: Mapping[str, Any]) -> Usage:
         cache_write_tokens=written,
         input_audio_tokens=sound,
         reasoning_tokens=min(reasoning, completion),
-        output_audio_tokens=min(_count(made, "audio_tokens") or 0, completion),
+        output_audio_tokens=min(spoken, completion),
         reported_total_tokens=total,
         cost_usd=cost,
         cost_source="unknown" if cost is None else "provider",

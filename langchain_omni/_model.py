@@ -104,19 +104,19 @@ class OmniModel(OmniSettings):
         return {**settings, **self._routing(), "model": self.model, "verbose": getattr(self, "verbose", False)}
 
     def _ask(self, plan: Plan) -> ChatResponse:
-        answer: ChatResponse = getattr(self._blocking_client(), plan.method)(**plan.arguments)
+        answer: ChatResponse = getattr(self._pair().blocking, plan.method)(**plan.arguments)
         return answer
 
     async def _aask(self, plan: Plan) -> ChatResponse:
-        answer: ChatResponse = await getattr(self._asyncio_client(), plan.method)(**plan.arguments)
+        answer: ChatResponse = await getattr(self._pair().asyncio, plan.method)(**plan.arguments)
         return answer
 
     def _open(self, plan: Plan) -> ChatStream:
-        stream: ChatStream = getattr(self._blocking_client(), plan.method)(**plan.arguments, stream=True)
+        stream: ChatStream = getattr(self._pair().blocking, plan.method)(**plan.arguments, stream=True)
         return stream
 
     async def _aopen(self, plan: Plan) -> AsyncChatStream:
-        stream: AsyncChatStream = await getattr(self._asyncio_client(), plan.method)(**plan.arguments, stream=True)
+        stream: AsyncChatStream = await getattr(self._pair().asyncio, plan.method)(**plan.arguments, stream=True)
         return stream
 
     def get_num_tokens(self, text: str) -> int:

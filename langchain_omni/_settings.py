@@ -10,8 +10,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, field_validator, model_validator
 
 from langchain_omni._clients import Clients
-from omnilabs import AsyncOmniClient, OmniClient
-from omnilabs.errors import ConfigurationError
+from omnilabs import AsyncOmniClient, ClientPair, OmniClient
 from omnilabs.router import Router
 from omnilabs.types import ModelInfo
 
@@ -20,24 +19,6 @@ __all__ = ["CONFIG", "ROUTING", "OmniSettings"]
 # A misspelt setting is an error; LangChain's own classes would ignore it, so each of ours says it again.
 CONFIG = ConfigDict(extra="forbid", populate_by_name=True, arbitrary_types_allowed=True, defer_build=True)
 
-_CLIENT_SETTINGS = (
-    "mode",
-    "api_key",
-    "base_url",
-    "providers",
-    "models",
-    "router",
-    "timeout_s",
-    "connect_timeout_s",
-    "first_byte_timeout_s",
-    "idle_timeout_s",
-    "max_retries",
-    "max_connections",
-    "max_response_bytes",
-    "max_cost_usd",
-    "unsupported",
-    "telemetry",
-)
 _WORKED_OUT = ("_serialized", "_client_settings", "_call_defaults", "_identity")
 """Cached properties, LangChain's own `_serialized` among them."""
 _KEY_SUFFIX = "_api_key"
@@ -162,31 +143,23 @@ class OmniSettings(BaseModel):
         given = (self.providers or {}).items()
         return {f"{name}{_KEY_SUFFIX}": fields["api_key"] for name, fields in given if fields.get("api_key")}
 
-    def _blocking_client(self) -> OmniClient:
-        if self.client is not None:
-            return self.client
-        self._refuse_half_a_pair("client", "blocking", self.async_client)
-        return self._own_clients().blocking()
+    def _pair(self) -> ClientPair:
+        """Return the clients to ask by.
 
-    def _asyncio_client(self) -> AsyncOmniClient:
-        if self.async_client is not None:
-            return self.async_client
-        self._refuse_half_a_pair("async_client", "asyncio", self.client)
-        return self._own_clients().asyncio()
-
-    def _refuse_half_a_pair(self, field: str, kind: str, other: object) -> None:
-        if other is not None:
-            raise ConfigurationError(f"a {kind} call needs {field}=: only the other kind of client was passed")
-
-    def _own_clients(self) -> Clients:
+        Raises:
+            ConfigurationError: Nothing says whom to ask, or settings contradict each other.
+        """
         clients = self._clients.for_settings(self._client_settings)
         if clients is not self._clients:
             self._clients = clients
-        return clients
+        return clients.pair()
 
     @cached_property
     def _client_settings(self) -> dict[str, Any]:
-        return {name: value for name in _CLIENT_SETTINGS if (value := self._given(name)) is not None}
+        names = ClientPair.SETTINGS
+        if self.client or self.async_client:  # whose mode is shown as the model's own
+            names = ("client", "async_client", *(name for name in names if name != "mode"))
+        return {name: value for name in names if (value := self._given(name)) is not None}
 
     # What was worked out from the fields must not outlive a change of them: it is part of every cache key.
 

@@ -135,12 +135,12 @@ class ChatOmni(OmniModel, BaseChatModel):
             NoEligibleModelError: No model can answer; `.rejected` holds each one's reason.
         """
         with langchain_errors():
-            return self._blocking_client().select(**self._selection(input, kwargs))
+            return self._pair().blocking.select(**self._selection(input, kwargs))
 
     async def aselect(self, input: LanguageModelInput, **kwargs: Any) -> Decision:
         """Return the decision, as `select` does."""
         with langchain_errors():
-            return await self._asyncio_client().select(**self._selection(input, kwargs))
+            return await self._pair().asyncio.select(**self._selection(input, kwargs))
 
     def _selection(self, input: LanguageModelInput, given: Mapping[str, Any]) -> Mapping[str, Any]:
         tools = bound_tools(given["tools"], None) if given.get("tools") else None

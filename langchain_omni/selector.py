@@ -75,7 +75,7 @@ class OmniSelector(OmniSettings, RunnableSerializable[LanguageModelInput, Any]):
         def choose(value: LanguageModelInput) -> Any:
             with langchain_errors():
                 router = self._own_router()
-                select = self._blocking_client().select if router is None else router.select
+                select = self._pair().blocking.select if router is None else router.select
                 return self._shown(select(**self._request(value, kwargs)))
 
         return self._call_with_config(choose, input, config, run_type="tool")
@@ -89,7 +89,7 @@ class OmniSelector(OmniSettings, RunnableSerializable[LanguageModelInput, Any]):
                 request = self._request(value, kwargs)
                 if router is not None:
                     return self._shown(router.select(**request))
-                return self._shown(await self._asyncio_client().select(**request))
+                return self._shown(await self._pair().asyncio.select(**request))
 
         return await self._acall_with_config(choose, input, config, run_type="tool")
 
@@ -113,7 +113,7 @@ class OmniSelector(OmniSettings, RunnableSerializable[LanguageModelInput, Any]):
             return decision.model
         if decision.provider not in _LANGCHAIN_KNOWS:
             return f"omni:{decision.model}"
-        known = (self.router or self._blocking_client().router).find(decision.model)
+        known = (self.router or self._pair().blocking.router).find(decision.model)
         name = decision.model if known is None else known.name
         return f"{_LANGCHAIN_NAMES.get(decision.provider, decision.provider)}:{name}"
 

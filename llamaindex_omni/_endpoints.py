@@ -229,7 +229,7 @@ class OmniEndpoints(OmniSettings):
             # Routing settings of this very call ask for a choice of its own.
             sticks = self.sticky == "tool_loop" and not given.keys() & ROUTING
             model = self._loops.recall(messages) if sticks else None
-            source = "sticky" if model is not None else "server" if self._clients.any.mode == "hosted" else "router"
+            source = "sticky" if model is not None else "server" if self._clients.mode == "hosted" else "router"
         return Ask(to_omni_messages(messages), model, settings, routing, source, single_call)
 
     def _answered(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from llama_index.core.base.llms.types import LLMMetadata
 from llama_index.core.constants import DEFAULT_CONTEXT_WINDOW
 
-from llamaindex_omni._clients import Clients
+from omnilabs import ClientPair
 from omnilabs.types import ModelInfo
 
 __all__ = ["candidates", "describe"]
@@ -16,14 +16,17 @@ __all__ = ["candidates", "describe"]
 _log = logging.getLogger("llamaindex_omni")
 
 
-def candidates(clients: Clients, model_names: Sequence[str] | None) -> list[ModelInfo]:
+def candidates(clients: ClientPair, model_names: Sequence[str] | None) -> list[ModelInfo]:
     """Return the models that may be chosen: those named, or all that can be asked now. A server's are not known."""
     router = clients.router
     if model_names is not None:
         return [model for name in model_names if (model := router.find(name)) is not None]
     models = [model for model in router.catalog.models if model.kind == "chat" and not model.retired]
-    available = clients.available()
-    return models if available is None else [model for model in models if model.id in available]
+    listed = clients.available_models("chat")
+    if listed is None:
+        return models
+    available = {record["id"] for record in listed}
+    return [model for model in models if model.id in available]
 
 
 def describe(

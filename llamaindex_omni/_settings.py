@@ -17,33 +17,14 @@ from llama_index.core.bridge.pydantic import (
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from pydantic import TypeAdapter
 
-from llamaindex_omni._clients import Clients
 from llamaindex_omni._tool_loops import ToolLoops
-from omnilabs import AsyncOmniClient, OmniClient
+from omnilabs import AsyncOmniClient, ClientPair, OmniClient
 from omnilabs.errors import ConfigurationError
 from omnilabs.router import Router
 from omnilabs.types import ChatOptions, Decision, ModelInfo
 
 __all__ = ["OmniSettings"]
 
-_CLIENT_SETTINGS = (
-    "mode",
-    "api_key",
-    "base_url",
-    "providers",
-    "models",
-    "router",
-    "timeout_s",
-    "connect_timeout_s",
-    "first_byte_timeout_s",
-    "idle_timeout_s",
-    "max_retries",
-    "max_connections",
-    "max_response_bytes",
-    "max_cost_usd",
-    "unsupported",
-    "telemetry",
-)
 # Of a provider's entry, what may be written down; `headers` hold keys as often as not.
 _SECRET_FIELDS = frozenset({"api_key", "headers"})
 _NOT_PICKLED = ("api_key", "client", "async_client", "router")
@@ -93,7 +74,7 @@ class OmniSettings(FunctionCallingLLM):
     unsupported: Literal["error", "drop"] | None = None
     telemetry: bool | Literal["content"] | None = None
 
-    _clients: Clients = PrivateAttr()
+    _clients: ClientPair = PrivateAttr()
     _loops: ToolLoops = PrivateAttr(default_factory=ToolLoops)
 
     if not TYPE_CHECKING:  # type checkers read the fields
@@ -102,10 +83,11 @@ class OmniSettings(FunctionCallingLLM):
             super().__init__(**settings)
             _check_names(self.additional_kwargs)
             # Not in a validator: pydantic would wrap a ConfigurationError in its own.
-            self._clients = Clients(self._client_settings(), self.client, self.async_client)
+            self._clients = ClientPair(client=self.client, async_client=self.async_client, **self._client_settings())
+            _ = self._clients.mode  # what is wrong with the settings is said here, not at the first call
 
     def _client_settings(self) -> dict[str, Any]:
-        settings = {name: value for name in _CLIENT_SETTINGS if (value := getattr(self, name)) is not None}
+        settings = {name: value for name in ClientPair.SETTINGS if (value := getattr(self, name)) is not None}
         if self.api_key is not None:
             settings["api_key"] = self.api_key.get_secret_value()
         return settings
@@ -145,7 +127,7 @@ class OmniSettings(FunctionCallingLLM):
         Raises:
             TypeError: The LLM was given ready clients or a router, which live in one process.
         """
-        if self._clients.are_ready or self.router is not None:
+        if self._clients.is_given or self.router is not None:
             given = "a router" if self.router is not None else "ready clients"
             raise TypeError(f"an OmniLLM with {given} cannot be pickled: give it the settings of a client instead")
         fields = {name: getattr(self, name) for name in type(self).model_fields if name not in _NOT_PICKLED}

@@ -74,7 +74,7 @@ class OmniLLM(OmniStructured):
             "model": self.model,
             "temperature": self.temperature,
             "max_tokens": self.max_tokens,
-            "router": self._clients.any.mode,
+            "router": self._clients.mode,
             "weights": {
                 "rel_accuracy": self.rel_accuracy,
                 "rel_cost": self.rel_cost,

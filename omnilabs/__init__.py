@@ -8,6 +8,7 @@ Values are in `omnilabs.types`, errors in `omnilabs.errors`, the router in `omni
 from omnilabs._client import AsyncOmniClient, OmniClient
 from omnilabs._drive import AsyncChatStream, ChatStream
 from omnilabs._messages import ChatMessage
+from omnilabs._pair import ClientPair
 from omnilabs._response import ChatChunk, ChatResponse
 from omnilabs.errors import OmniError
 
@@ -18,6 +19,7 @@ __all__ = [
     "ChatMessage",
     "ChatResponse",
     "ChatStream",
+    "ClientPair",
     "OmniClient",
     "OmniError",
 ]

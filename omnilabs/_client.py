@@ -19,6 +19,7 @@ from omnilabs._request import DEFAULT_TEMPERATURE, ChatOptions
 from omnilabs._response import ChatResponse
 from omnilabs._secret import Veiled
 from omnilabs._spend import Spend
+from omnilabs.errors import ConfigurationError
 from omnilabs.router import Router
 
 __all__ = ["AsyncOmniClient", "OmniClient"]
@@ -72,7 +73,26 @@ class _Client(Generic[T]):
             router=router,
             options=options,
         )
+        self._has_own_transport = transport is not None
         self._transport: T = transport or self._new_transport()
+
+    @classmethod
+    def sharing(cls, client: OmniClient | AsyncOmniClient) -> Self:
+        """Return a client of this kind that is one with `client` but for connections: settings, router, budget, spend.
+
+        Raises:
+            ConfigurationError: `client` carries its requests by a transport of its own, which this kind cannot use.
+        """
+        if client._has_own_transport:
+            raise ConfigurationError(
+                f"the {type(client).__name__} has a transport of its own, so no {cls.__name__} can be made beside it: "
+                "pass one of each kind"
+            )
+        made = cls.__new__(cls)
+        made._core = client._core
+        made._has_own_transport = False
+        made._transport = made._new_transport()
+        return made
 
     @property
     def mode(self) -> Mode:

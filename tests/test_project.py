@@ -44,7 +44,7 @@ LAYERS: list[set[str]] = [
     {"_call", "_stream", "_flow", "_telemetry"},
     {"_transport", "_patience", "_failures", "_sandbox", "_drive"},
     {"_config", "_core"},
-    {"_client"},
+    {"_client", "_pair"},
     {"types", "testing", "evaluate", "__init__"},
 ]
 

@@ -72,14 +72,17 @@ def test_ready_clients_are_used_and_left_open(server: OpenAIServer) -> None:
     assert len(server.requests) == 3
 
 
-def test_one_ready_client_serves_its_own_kind_only(server: OpenAIServer) -> None:
+def test_one_ready_client_serves_calls_of_both_kinds(server: OpenAIServer) -> None:
     with OmniClient(providers=at(server)) as client:
         llm = OmniLLM(model="gpt-4o", client=client)
-        with pytest.raises(ConfigurationError, match="async_client="):
-            asyncio.run(llm.acomplete("Hello?"))
-    llm = OmniLLM(model="gpt-4o", async_client=AsyncOmniClient(providers=at(server)))
-    with pytest.raises(ConfigurationError, match="client="):
         llm.complete("Hello?")
+        asyncio.run(llm.acomplete("Hello?"))
+        assert client.spend.calls == 2
+    theirs = AsyncOmniClient(providers=at(server))
+    llm = OmniLLM(model="gpt-4o", async_client=theirs)
+    llm.complete("Hello?")
+    llm.close()
+    assert theirs.spend.calls == 1
 
 
 def test_a_ready_client_and_settings_contradict_each_other() -> None:

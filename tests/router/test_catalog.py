@@ -5,7 +5,6 @@ import json
 import re
 import subprocess
 import sys
-import time
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from importlib.metadata import version
@@ -22,7 +21,7 @@ from hypothesis import strategies as st
 from omnilabs._usage import priced
 from omnilabs.errors import InvalidRequestError
 from omnilabs.providers import PROVIDERS
-from omnilabs.router._catalog import Catalog, _load
+from omnilabs.router._catalog import Catalog
 from omnilabs.types import ModelInfo, Usage, cost_usd
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -288,10 +287,8 @@ def test_nearest_names_what_was_meant(written: str, meant: str):
     assert len(CATALOG.nearest(written, n=2)) <= 2
 
 
-def test_nearest_of_a_megabyte_is_nothing_and_quick():
-    start = time.process_time()
+def test_nearest_of_a_megabyte_is_nothing():
     assert CATALOG.nearest("\N{PILE OF POO}" * 1_000_000) == ()
-    assert time.process_time() - start < 1
 
 
 def test_users_own_models_make_a_catalogue():
@@ -316,14 +313,7 @@ def test_two_models_of_one_name_are_refused(models: list[ModelInfo], name: str):
     assert caught.value.parameter == "models"
 
 
-def test_loading_takes_under_15_ms_and_happens_once_a_day():
-    seconds = []
-    for _ in range(5):
-        _load.cache_clear()
-        start = time.process_time()
-        Catalog.load()
-        seconds.append(time.process_time() - start)
-    assert min(seconds) < 0.015
+def test_loading_happens_once_a_day():
     assert Catalog.load(DAY) is Catalog.load(DAY)
 
 

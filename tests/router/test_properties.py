@@ -4,7 +4,6 @@ import math
 import random
 import subprocess
 import sys
-import time
 
 import pytest
 from hypothesis import assume, example, given, settings
@@ -142,18 +141,11 @@ def test_any_prompt_gets_a_decision_of_finite_numbers(text: str):
 
 
 @pytest.mark.parametrize("piece", ["a", "word ", "é", "字", "😀", "\x00", "1 ", "{}", "a" * 999 + " "])
-def test_a_megabyte_is_chosen_for_in_the_time_of_a_page(piece: str):
-    router = Router(THREE)
+def test_of_a_megabyte_no_more_than_a_page_is_read(piece: str):
     text = piece * (1_000_000 // len(piece.encode()))
-    router.select(ask("warm"))
-    spent = min(_cpu_s(router, text) for _ in range(5))
-    assert spent < 0.010  # ten times the target, so that a busy machine does not fail the test; benchmarks/ is exact
-
-
-def _cpu_s(router: Router, text: str) -> float:
-    started = time.process_time()
-    router.select(ask(text))
-    return time.process_time() - started
+    router = Router(THREE)
+    changed = f"{text[:1000]}{'Prove that pi is irrational. ' * 9}{text[1000:-1000]}{text[-1000:]}"
+    assert router.select(ask(changed)).task_type == router.select(ask(text)).task_type
 
 
 def test_decisions_are_the_same_in_every_process():

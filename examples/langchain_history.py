@@ -1,26 +1,34 @@
-"""A conversation whose history is kept per session; with sticky="conversation" it stays with its first model."""
+"""A chain whose history is kept per session; with sticky="conversation" it stays with its first model.
 
-from langchain_core.messages import BaseMessage, HumanMessage
+LangChain now recommends LangGraph's checkpointers for new code: langchain_agent.py has one.
+"""
+
+from langchain_core.chat_history import InMemoryChatMessageHistory
+from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
+from langchain_core.runnables.history import RunnableWithMessageHistory
 
 from langchain_omni import ChatOmni
 
-model = ChatOmni(model="auto", sticky="conversation")
-sessions: dict[str, list[BaseMessage]] = {}
+sessions: dict[str, InMemoryChatMessageHistory] = {}
 
 
-def say(session: str, text: str) -> str:
-    """Answer within a session."""
-    history = sessions.setdefault(session, [])
-    history.append(HumanMessage(text))
-    answer = model.invoke(history)
-    history.append(answer)
-    return f"{answer.response_metadata['omni']['reason']}, {answer.usage_metadata['input_tokens']} tokens of prompt"
+def session_history(session_id: str) -> InMemoryChatMessageHistory:
+    """Return a session's messages so far."""
+    return sessions.setdefault(session_id, InMemoryChatMessageHistory())
 
 
-print("ann:", say("ann", "My name is Ann."))
-print("ann:", say("ann", "What is my name?"))
-print("bob:", say("bob", "What is my name?"))
-models = {message.response_metadata["model_name"] for message in sessions["ann"] if message.type == "ai"}
+prompt = ChatPromptTemplate.from_messages([MessagesPlaceholder("history"), ("human", "{text}")])
+chain = RunnableWithMessageHistory(
+    prompt | ChatOmni(model="auto", sticky="conversation"),
+    session_history,
+    input_messages_key="text",
+    history_messages_key="history",
+)
+for name, text in (("ann", "My name is Ann."), ("ann", "What is my name?"), ("bob", "What is my name?")):
+    answer = chain.invoke({"text": text}, {"configurable": {"session_id": name}})
+    tokens = answer.usage_metadata["input_tokens"]
+    print(f"{name}: {answer.response_metadata['omni']['reason']}, {tokens} tokens of prompt")
+models = {each.response_metadata["model_name"] for each in sessions["ann"].messages if each.type == "ai"}
 print("models that answered ann:", len(models))
 
 # Prints, in the sandbox:

@@ -5,7 +5,8 @@ Values are in `omnilabs.types`, errors in `omnilabs.errors`, the router in `omni
 `omnilabs.testing`.
 """
 
-from omnilabs._client import AsyncOmniClient, OmniClient
+from omnilabs._async_client import AsyncOmniClient
+from omnilabs._client import OmniClient
 from omnilabs._drive import AsyncChatStream, ChatStream
 from omnilabs._messages import ChatMessage
 from omnilabs._pair import ClientPair

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from omnilabs._observer import Observer
 from omnilabs._response import ChatResponse
 from omnilabs.errors import (
     AuthenticationError,
@@ -49,7 +50,7 @@ class _State:
     why: str = ""
 
 
-class Breaker:
+class Breaker(Observer):
     """Remembers failures. Thread-safe.
 
     - a refused key or a used-up quota opens the key, for all its models, for a minute or what the provider asked;
@@ -123,8 +124,13 @@ class Breaker:
             elif isinstance(error, ServerError | TransportError | ResponseFormatError | StreamInterruptedError):
                 self._count(model, now, error)
 
-    def ended(self, response: ChatResponse | None, error: BaseException | None) -> None:
-        """A call ended; the breaker has seen its attempts."""
+    def left(self, target: Target) -> None:
+        """An attempt was given up: if it was the probe, another may be it."""
+        if self._states:
+            with self._lock:
+                for circuit in _circuits(target):
+                    if (state := self._states.get(circuit)) is not None:
+                        state.probe_until = 0.0
 
     def _open(self, circuit: _Circuit, until: float, error: OmniError) -> None:
         state = self._states.setdefault(circuit, _State())

@@ -1,21 +1,22 @@
-"""What a flow is made of: the steps it yields, the call it serves, and who listens to its attempts."""
+"""What a flow is made of: the steps it yields, and the call it serves."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from omnilabs._decision import Decision
 from omnilabs._frozen import frozen
 from omnilabs._http import DEFAULT_LIMITS, HttpLimits, HttpRequest, HttpResponse, StreamHead
-from omnilabs._response import Attempt, ChatResponse
+from omnilabs._observer import Observer
+from omnilabs._response import Attempt
 from omnilabs._retry import RetryPolicy
 from omnilabs.errors import OmniError
 from omnilabs.providers import Target
 
-__all__ = ["Call", "Close", "Flow", "Observer", "Open", "Read", "Reply", "Send", "Sleep", "Step"]
+__all__ = ["Call", "Close", "Flow", "Open", "Read", "Reply", "Send", "Sleep", "Step"]
 
 T = TypeVar("T")
 
@@ -59,26 +60,6 @@ Step: TypeAlias = Send | Open | Read | Close | Sleep
 Reply: TypeAlias = HttpResponse | StreamHead | OmniError | bytes | None
 Flow: TypeAlias = Generator[Step, Any, T]
 """Yields steps, receives replies, returns T. A reply's type follows from its step."""
-
-
-class Observer(Protocol):
-    """Is told how each attempt went: the breaker, the health averages and the traces listen."""
-
-    def started(self, target: Target) -> None:
-        """An attempt begins."""
-        ...
-
-    def failed(self, target: Target, error: OmniError, elapsed_s: float) -> None:
-        """An attempt failed."""
-        ...
-
-    def succeeded(self, target: Target, response: ChatResponse | None, elapsed_s: float) -> None:
-        """An attempt succeeded; `response` is None where there is no whole one, as for a stream that only began."""
-        ...
-
-    def ended(self, response: ChatResponse | None, error: BaseException | None) -> None:
-        """The call ended: with a response (partial if a stream was left early), an error, or neither if cancelled."""
-        ...
 
 
 @dataclass(slots=True)

@@ -218,20 +218,12 @@ def _persist(call: Call, target: Target, once: Callable[[], Flow[T | OmniError]]
     attempt = 0
     seen: list[type[OmniError]] = []
     while True:
-        begun = call.clock()
         remaining_s = call.remaining_s()
         if remaining_s is not None and remaining_s <= 0:
             return _out_of_time(call, target)
-        for observer in call.observers:
-            observer.started(target)
-        outcome = yield from once()
-        elapsed_s = call.clock() - begun
+        outcome = yield from _watched(call, target, once)
         if not isinstance(outcome, OmniError):
-            response = outcome if isinstance(outcome, ChatResponse) else None
-            for observer in call.observers:
-                observer.succeeded(target, response, elapsed_s)
             return outcome
-        _note(call, target, outcome, elapsed_s)
         if may_be_stale and isinstance(outcome, TransportError) and outcome.phase == "stale":
             may_be_stale = False  # an old connection is nobody's fault: a new one, at once, and it counts for nothing
             continue
@@ -252,6 +244,27 @@ def _persist(call: Call, target: Target, once: Callable[[], Flow[T | OmniError]]
                 return outcome
             case Stop():
                 raise _with_attempts(call, outcome)
+
+
+def _watched(call: Call, target: Target, once: Callable[[], Flow[T | OmniError]]) -> Flow[T | OmniError]:
+    """Try once, and let the observers know how it went."""
+    begun = call.clock()
+    for observer in call.observers:
+        observer.started(target)
+    try:
+        outcome = yield from once()
+    except BaseException:  # the caller gave it up
+        for observer in call.observers:
+            observer.left(target)
+        raise
+    elapsed_s = call.clock() - begun
+    if isinstance(outcome, OmniError):
+        _note(call, target, outcome, elapsed_s)
+    else:
+        response = outcome if isinstance(outcome, ChatResponse) else None
+        for observer in call.observers:
+            observer.succeeded(target, response, elapsed_s)
+    return outcome
 
 
 def _negotiate(

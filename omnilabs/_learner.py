@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from omnilabs._observer import Observer
 from omnilabs._request import ChatRequest
 from omnilabs._response import ChatResponse
-from omnilabs.errors import OmniError
 
 if TYPE_CHECKING:
     from omnilabs.providers import Target
@@ -15,19 +15,13 @@ if TYPE_CHECKING:
 __all__ = ["Learner"]
 
 
-class Learner:
+class Learner(Observer):
     """Listens to one call. Estimates teach nothing, so a stream that was left early is passed over."""
 
     def __init__(self, router: Router, request: ChatRequest | None) -> None:
         """Learn for `router`; with the `request` it learns lengths too, at the price of reading the prompt again."""
         self._router = router
         self._request = request
-
-    def started(self, target: Target) -> None:
-        """Nothing is learned from a beginning."""
-
-    def failed(self, target: Target, error: OmniError, elapsed_s: float) -> None:
-        """Failures are the breaker's."""
 
     def succeeded(self, target: Target, response: ChatResponse | None, elapsed_s: float) -> None:
         """An attempt succeeded; a whole answer tells speed and length."""
@@ -41,6 +35,3 @@ class Learner:
             total_s=response.latency_s,
             request=self._request,
         )
-
-    def ended(self, response: ChatResponse | None, error: BaseException | None) -> None:
-        """The attempts have told everything."""

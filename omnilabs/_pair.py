@@ -7,7 +7,8 @@ import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, TypeVar, Unpack
 
-from omnilabs._client import AsyncOmniClient, OmniClient
+from omnilabs._async_client import AsyncOmniClient
+from omnilabs._client import OmniClient
 from omnilabs._config import Mode, ProviderConfig, veil_address, veil_key, veil_keys
 from omnilabs._core import ClientOptions
 from omnilabs._models import ModelInfo

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, ClassVar
 
 from omnilabs._frozen import evolve, frozen
+from omnilabs._observer import Observer
 from omnilabs._record import Record
 from omnilabs._response import ChatResponse
 from omnilabs.errors import OmniError
@@ -52,7 +53,7 @@ class Spend(Record):
     _keys: ClassVar[tuple[str, ...]] = ("cost_usd", "calls", "unpriced_calls", "by_model")
 
 
-class Ledger:
+class Ledger(Observer):
     """Adds up the answers of one client. Thread-safe.
 
     Streams that were left early or broke count with their estimate. Calls under way are not yet in it, so calls made at
@@ -79,12 +80,6 @@ class Ledger:
             sum(line.unpriced_calls for line in lines.values()),
             lines,
         )
-
-    def started(self, target: Target) -> None:
-        """Nothing is spent by beginning."""
-
-    def succeeded(self, target: Target, response: ChatResponse | None, elapsed_s: float) -> None:
-        """An attempt succeeded; whole answers are counted when the call ends."""
 
     def failed(self, target: Target, error: OmniError, elapsed_s: float) -> None:
         """An attempt failed; what a broken stream had delivered is paid for."""

@@ -20,7 +20,7 @@ from omnilabs.errors import OmniError, ResponseFormatError, StreamInterruptedErr
 from omnilabs.providers._base import StreamDecoder, Target
 
 if TYPE_CHECKING:
-    from omnilabs._call import Observer
+    from omnilabs._observer import Observer
 
 __all__ = ["NOT_UTF8", "StreamSession", "forget_key"]
 

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from omnilabs._decision import Decision
 from omnilabs._messages import ChatMessage, ReasoningPart, TextPart
+from omnilabs._observer import Observer
 from omnilabs._request import ChatRequest
 from omnilabs._response import ChatResponse
 from omnilabs._usage import Usage
@@ -95,8 +96,8 @@ class Telemetry:
         return not isinstance(trace.get_tracer_provider(), (trace.ProxyTracerProvider, trace.NoOpTracerProvider))
 
 
-class Trace:
-    """One call as a span and its attempts as spans below it; an `Observer` of the flow."""
+class Trace(Observer):
+    """One call as a span and its attempts as spans below it."""
 
     def __init__(
         self,

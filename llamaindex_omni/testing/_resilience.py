@@ -63,7 +63,7 @@ class ResilienceChecks(Kit):
             if endpoint.startswith("a"):
                 asyncio.run(opened)
 
-        with self.made(server, **self.retry_settings) as llm, pytest.raises(Exception):  # noqa: B017, PT011
+        with self.made(server, **self.retry_settings) as llm, pytest.raises(Exception):  # noqa: B017, PT011 - each class has its own
             open_only(llm)
 
     def test_event_loops_come_and_go(self, llm: LLM) -> None:

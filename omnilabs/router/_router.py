@@ -12,7 +12,7 @@ from omnilabs._decision import Candidate, Decision
 from omnilabs._models import ModelInfo
 from omnilabs._request import ChatOptions, ChatRequest, Routing, build_request, build_routing
 from omnilabs.errors import UnknownModelError
-from omnilabs.router._eligible import demand_of, reason_against
+from omnilabs.router._eligible import Demand, demand_of, reason_against
 from omnilabs.router._explain import explain, summarise, what_if
 from omnilabs.router._forecast import estimates_of, interval, named, sigmoid
 from omnilabs.router._knowledge import Knowledge
@@ -124,14 +124,7 @@ class Router(Knowledge):
             limits = Limits(max_cost_usd, max_latency_s, min_quality)
         reading = self._forecaster.read(request, self._health.token_ratio)
         demand = demand_of(request, input_tokens=reading.input_tokens, named=self._named(routing))
-        rejected: dict[str, str] = {}
-        eligible: list[Entry] = []
-        for entry in self._entries:
-            reason = reason_against(entry.model, demand, available)
-            if reason is None:
-                eligible.append(entry)
-            else:
-                rejected[entry.id] = reason
+        eligible, rejected = self._sorted_out(demand, available)
         view = self._outlook(eligible, reading)
         health = self._health if self._health.knows else None
         estimates = estimates_of(eligible, reading, view.logits, health)
@@ -168,6 +161,20 @@ class Router(Knowledge):
             what_if=other_weights,
             propensity=propensity,
         )
+
+    def _sorted_out(
+        self, demand: Demand, available: Callable[[ModelInfo], str | None]
+    ) -> tuple[list[Entry], dict[str, str]]:
+        """Return the models that can answer, and the reason against each other one."""
+        rejected: dict[str, str] = {}
+        eligible: list[Entry] = []
+        for entry in self._entries:
+            reason = reason_against(entry.model, demand, available)
+            if reason is None:
+                eligible.append(entry)
+            else:
+                rejected[entry.id] = reason
+        return eligible, rejected
 
     def _named(self, routing: Routing) -> frozenset[str] | None:
         if routing.model_names is None:

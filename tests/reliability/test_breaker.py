@@ -12,6 +12,7 @@ from fault_kit import QUESTION, failure, providers
 from faultserver import ANSWER, Act, FaultServer, Seen, delta, obliging, stream, whole
 from router.pools import model as model_of
 
+from omnilabs import AsyncOmniClient
 from omnilabs.errors import AllCandidatesFailedError, NoEligibleModelError, ServerError
 
 if TYPE_CHECKING:
@@ -155,8 +156,6 @@ def test_bad_requests_and_streams_left_early_are_nobodys_failure(omni: Omni, ser
 
 
 def test_a_probe_under_way_keeps_others_away(server: FaultServer):
-    from omnilabs import AsyncOmniClient
-
     down = {"best"}
     server.answer = failing(down, whole(429, {}, {"retry-after-ms": "100"}))
 
@@ -174,6 +173,29 @@ def test_a_probe_under_way_keeps_others_away(server: FaultServer):
             return [str((await call).model_id) for call in calls]
 
     assert asyncio.run(main()) == ["best", "next", "next", "next"]
+
+
+def test_a_cancelled_probe_lets_the_next_call_try(server: FaultServer):
+    down = {"best"}
+    server.answer = failing(down, whole(429, {}, {"retry-after-ms": "100"}))
+
+    async def main() -> str | None:
+        async with AsyncOmniClient(
+            providers=providers(server, api_key="test-key"), models=pool("best", "next"), max_retries=0
+        ) as client:
+            await client.smart_select(QUESTION, rel_accuracy=1.0, rel_cost=0.0)
+            await asyncio.sleep(0.15)
+            down.clear()
+            server.answer = lambda request: Act(then="hold")
+            probe = asyncio.create_task(client.smart_select(QUESTION, rel_accuracy=1.0, rel_cost=0.0))
+            await asyncio.sleep(0.1)
+            probe.cancel()
+            await asyncio.wait([probe])
+            server.answer = obliging
+            answer = await client.smart_select(QUESTION, rel_accuracy=1.0, rel_cost=0.0)
+            return answer.model_id
+
+    assert asyncio.run(main()) == "best"
 
 
 def test_one_refused_key_is_told_at_warning(omni: Omni, server: FaultServer, caplog: pytest.LogCaptureFixture):

@@ -140,10 +140,21 @@ def test_a_failed_probe_opens_the_circuit_for_longer(breaker: Breaker, clock: Cl
 def test_a_probe_that_never_ends_lets_another_try_after_a_while(breaker: Breaker, clock: Clock):
     fail(breaker, ServerError("no"), 3)
     clock.now += 31
-    breaker.started(M)  # and then it was cancelled: neither a success nor a failure
+    breaker.started(M)  # and then nothing more is heard of it
     assert breaker.opens_in_s(M) == 30
     clock.now += 30
     assert breaker.reason(M) is None
+
+
+def test_a_probe_that_was_left_makes_room_for_the_next(breaker: Breaker, clock: Clock):
+    fail(breaker, ServerError("no"), 3)
+    clock.now += 31
+    breaker.started(M)
+    assert breaker.reason(M) is not None
+    breaker.left(M)
+    assert breaker.reason(M) is None
+    fail(breaker, ServerError("no"))
+    assert breaker.opens_in_s(M) == 60  # what was left neither closed nor opened anything
 
 
 def test_a_success_between_failures_keeps_the_circuit_closed(breaker: Breaker):

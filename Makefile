@@ -1,6 +1,7 @@
 # Every target makes .venv by itself, with plain pip; nothing but Python 3.11+ and make is needed beforehand.
 PYTHON ?= python3
 BIN := .venv/bin
+SOAK := tests/reliability/test_soak.py
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: quickstart test lint format bench check clean
@@ -9,7 +10,9 @@ quickstart: .venv/.quickstart  ## a chain, an agent and a query engine over this
 	$(BIN)/python examples/quickstart.py
 
 test: .venv/.dev  ## every test, the README's and the documentation's code blocks and the examples among them
-	$(BIN)/python -m pytest -n 4 --benchmark-disable  # most of the time goes to waiting, not to computing
+	# Four at a time: most of the time goes to waiting. The soak apart: what the coverage notes down would count as a leak.
+	$(BIN)/python -m pytest -n 4 --benchmark-disable --cov --ignore $(SOAK)
+	$(BIN)/python -m pytest $(SOAK)
 
 lint: .venv/.dev  ## style, formatting and types
 	$(BIN)/ruff check .
@@ -42,4 +45,4 @@ bench: .venv/.dev  ## overhead, as ratios to a peer in the same run
 	@touch $@ .venv/.quickstart
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from integrations.langchain.chat_server import ChatServer
 from langchain_core.caches import InMemoryCache
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.load import dumpd
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.tools import tool
 
@@ -73,6 +75,34 @@ def test_binding_is_kept_through_tools_and_schemas(model: ChatOmni):
     for method in ("json_schema", "function_calling", "json_mode"):
         chain = model.with_structured_output(schema, method=method, include_raw=True, **ACCURATE)
         assert answered(chain.invoke("'a'")["raw"]) == "dear"
+        bound = model.bind(**ACCURATE).with_structured_output(schema, method=method, include_raw=True)
+        assert answered(bound.invoke("'a'")["raw"]) == "dear"
+
+
+async def test_a_binding_gives_the_decision_for_what_is_bound(model: ChatOmni):
+    bound = model.bind_tools([look]).bind(**ACCURATE)
+    assert model.select("hi").model == "cheap"
+    assert bound.select("hi").model == "dear"
+    assert (await bound.aselect("hi")).model == "dear"
+    assert bound.select("hi", **THRIFTY).model == "cheap"
+
+
+def test_a_configured_binding_keeps_its_configuration_through_a_schema(model: ChatOmni):
+    seen: list[list[str]] = []
+
+    class Tags(BaseCallbackHandler):
+        def on_chat_model_start(self, serialized: Any, messages: Any, *, tags: Any = None, **kwargs: Any) -> None:
+            seen.append(tags or [])
+
+    chain = model.with_config(tags=["draft"], callbacks=[Tags()]).with_structured_output(method="json_mode")
+    assert chain.invoke("JSON with 'a'")
+    assert "draft" in seen[0]
+
+
+def test_a_binding_is_stored_as_langchains_own(model: ChatOmni):
+    stored = dumpd(ChatOmni(model="gpt-4o").bind(rel_cost=0.9))
+    assert stored["id"][-1] == "RunnableBinding"
+    assert stored["kwargs"]["kwargs"] == {"rel_cost": 0.9}
 
 
 def test_a_runtime_configuration_is_kept_where_langchain_keeps_it(model: ChatOmni):

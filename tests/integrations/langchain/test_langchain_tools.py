@@ -178,6 +178,27 @@ def test_json_mode_takes_any_form(model: ChatOmni):
     assert model.with_structured_output(method="json_mode").invoke("JSON with 'a'") == {"a": "something"}
 
 
+@pytest.mark.parametrize("method", ["json_schema", "json_mode"])
+def test_tools_bound_before_a_schema_stay(chat_server: ChatServer, model: ChatOmni, method: str):
+    chain = model.bind_tools([add]).with_structured_output(City, method=method, include_raw=True)
+    chain.invoke("JSON of a city 'Bern' of 3")
+    body = chat_server.requests[-1].json
+    assert [each["function"]["name"] for each in body["tools"]] == ["add"]
+    assert body["response_format"]["type"] == {"json_schema": "json_schema", "json_mode": "json_object"}[method]
+
+
+def test_a_schema_by_function_calling_takes_the_place_of_bound_tools(chat_server: ChatServer, model: ChatOmni):
+    chain = model.bind_tools([add], tool_choice="add").with_structured_output(City, method="function_calling")
+    assert chain.invoke("a city 'Bern' of 3") == City(name="Bern", people=3)
+    assert [each["function"]["name"] for each in chat_server.requests[-1].json["tools"]] == ["City"]
+
+
+def test_a_schema_takes_the_place_of_another(chat_server: ChatServer, model: ChatOmni):
+    chain = model.bind(response_format={"type": "json_object"}).with_structured_output(City)
+    assert chain.invoke("a city 'Bern' of 3") == City(name="Bern", people=3)
+    assert chat_server.requests[-1].json["response_format"]["json_schema"]["name"] == "City"
+
+
 def test_a_structured_answer_may_call_tools_first(model: ChatOmni):
     chain = model.with_structured_output(City, include_raw=True, tools=[add])
     raw: AIMessage = chain.invoke("what is 1 + 2 ?")["raw"]

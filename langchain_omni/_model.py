@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import BaseMessage
 from langchain_core.messages.utils import count_tokens_approximately
-from pydantic import Field, model_validator
+from pydantic import AliasChoices, Field, model_validator
 
 from langchain_omni._routing import AUTO, Plan, Sticky
 from langchain_omni._settings import ROUTING, OmniSettings
@@ -45,7 +45,7 @@ class OmniModel(OmniSettings):
     temperature: float | None = None
     max_tokens: int | None = None
     top_p: float | None = None
-    stop: list[str] | str | None = Field(default=None, alias="stop_sequences")
+    stop: list[str] | str | None = Field(default=None, validation_alias=AliasChoices("stop", "stop_sequences"))
     seed: int | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None

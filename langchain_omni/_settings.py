@@ -7,7 +7,16 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, field_validator, model_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 
 from langchain_omni._clients import Clients
 from omnilabs import AsyncOmniClient, ClientPair, OmniClient
@@ -45,7 +54,7 @@ class OmniSettings(BaseModel):
     """The models to choose from, instead of the catalogue."""
     router: Router | None = Field(default=None, exclude=True)
     """A router of your own, fitted to your traffic."""
-    timeout_s: float | None = Field(default=None, alias="timeout")
+    timeout_s: float | None = Field(default=None, validation_alias=AliasChoices("timeout_s", "timeout"))
     """Seconds for a whole call, every attempt and fallback together."""
     connect_timeout_s: float | None = None
     first_byte_timeout_s: float | None = None

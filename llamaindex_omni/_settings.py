@@ -39,30 +39,34 @@ class OmniSettings(FunctionCallingLLM):
     # The validator is built with the first instance: an import should not pay for it, four classes over.
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, arbitrary_types_allowed=True, defer_build=True)
 
-    model: str = Field("auto", description="A model's id, or 'auto' to choose one for each call.")
-    temperature: float | None = Field(None, description="0 to 2; not sent unless set.")
-    max_tokens: int | None = Field(None, description="Longest answer in tokens; not sent unless set.")
+    model: str = Field(default="auto", description="A model's id, or 'auto' to choose one for each call.")
+    temperature: float | None = Field(default=None, description="0 to 2; not sent unless set.")
+    max_tokens: int | None = Field(default=None, description="Longest answer in tokens; not sent unless set.")
     additional_kwargs: dict[str, Any] = Field(
         default_factory=dict, description="Further settings of every call, by the names of omnilabs.types.ChatOptions."
     )
 
-    rel_accuracy: float = Field(0.5, description="Weight of the expected quality, 0 to 1.")
-    rel_cost: float = Field(0.5, description="Weight of the expected cost, 0 to 1.")
-    rel_latency: float = Field(0.0, description="Weight of the expected time, 0 to 1.")
-    k: int = Field(5, description="How many models to consider, 1 to 10.")
-    model_names: list[str] | None = Field(None, description="Choose among these only.")
-    verbose: bool = Field(False, description="Explain each choice in words and numbers.")
-    sticky: Literal["off", "tool_loop"] = Field("tool_loop", description="Stay with one model within a tool loop.")
-    context_window: int | None = Field(None, description="Tokens; instead of the smallest window among the candidates.")
+    rel_accuracy: float = Field(default=0.5, description="Weight of the expected quality, 0 to 1.")
+    rel_cost: float = Field(default=0.5, description="Weight of the expected cost, 0 to 1.")
+    rel_latency: float = Field(default=0.0, description="Weight of the expected time, 0 to 1.")
+    k: int = Field(default=5, description="How many models to consider, 1 to 10.")
+    model_names: list[str] | None = Field(default=None, description="Choose among these only.")
+    verbose: bool = Field(default=False, description="Explain each choice in words and numbers.")
+    sticky: Literal["off", "tool_loop"] = Field(
+        default="tool_loop", description="Stay with one model within a tool loop."
+    )
+    context_window: int | None = Field(
+        default=None, description="Tokens; instead of the smallest window among the candidates."
+    )
 
     mode: Literal["hosted", "embedded", "sandbox"] | None = None
-    api_key: SecretStr | None = Field(None, exclude=True, repr=False)
+    api_key: SecretStr | None = Field(default=None, exclude=True, repr=False)
     base_url: str | None = None
-    providers: dict[str, dict[str, Any]] | None = Field(None, repr=False)
-    models: list[ModelInfo] | None = Field(None, repr=False)
-    router: Router | None = Field(None, exclude=True, repr=False)
-    client: OmniClient | None = Field(None, exclude=True, repr=False)
-    async_client: AsyncOmniClient | None = Field(None, exclude=True, repr=False)
+    providers: dict[str, dict[str, Any]] | None = Field(default=None, repr=False)
+    models: list[ModelInfo] | None = Field(default=None, repr=False)
+    router: Router | None = Field(default=None, exclude=True, repr=False)
+    client: OmniClient | None = Field(default=None, exclude=True, repr=False)
+    async_client: AsyncOmniClient | None = Field(default=None, exclude=True, repr=False)
     timeout_s: float | None = None
     connect_timeout_s: float | None = None
     first_byte_timeout_s: float | None = None

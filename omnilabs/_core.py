@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Literal, TypedDict
 
 from omnilabs._breaker import Breaker
@@ -139,12 +140,11 @@ class ClientCore:
         decision = model if isinstance(model, Decision) else None
         names = [model] if decision is None else [candidate.model for candidate in decision.ranked]
         targets = [self.target(self.resolve(name)) for name in names]
-        for target in targets:
-            self._check_limits(request, target.model, options)
+        expected_usd = [self._check_limits(request, target.model, options) for target in targets]
         # Reading the prompt again to learn lengths is worth its time only where the router had read it before.
         call = self._call(targets, options, self._learner(request if decision is not None else None))
         call.decision = decision
-        return self._traced(call, request)
+        return self._held(self._traced(call, request), expected_usd[0])
 
     def smart_select(
         self,
@@ -167,7 +167,7 @@ class ClientCore:
         targets = [self.target(self.resolve(candidate.model)) for candidate in decision.ranked]
         call = self._call(targets, options, self._learner(request))
         call.decision = decision
-        return self._traced(call, request)
+        return self._held(self._traced(call, request), decision.pick.cost_usd)
 
     def select(
         self,
@@ -334,17 +334,27 @@ class ClientCore:
     def _plan(self, request: ChatRequest, options: Mapping[str, Any]) -> Decision:
         limits = self._limits(options)
         try:
-            return self.router.plan(request, available=self.available, **limits)
+            return self._chosen(request, limits, self.available)
         except NoEligibleModelError as error:
             resting = self._resting(error.rejected)
             if resting is None:
                 raise
         # Everything that could answer is resting after failures: better to try the one that is due first than nothing.
-        return self.router.plan(
-            request,
-            available=lambda model: None if model.id == resting else "another model is due earlier",
-            **limits,
+        return self._chosen(
+            request, limits, lambda model: None if model.id == resting else "another model is due earlier"
         )
+
+    def _chosen(
+        self, request: ChatRequest, limits: Mapping[str, Any], available: Callable[[ModelInfo], str | None]
+    ) -> Decision:
+        try:
+            return self.router.plan(request, available=available, **limits)
+        except BudgetExceededError as error:
+            held_usd = self.ledger.taken_usd - self.ledger.cost_usd
+            if held_usd and self.config.max_cost_usd is not None:
+                error.retryable = True
+                error.args = (f"{error.message}; calls under way hold {held_usd} USD of the client's budget",)
+            raise
 
     def _resting(self, rejected: Mapping[str, str]) -> str | None:
         """Return the model whose breaker closes first, among those rejected for nothing else."""
@@ -367,6 +377,13 @@ class ClientCore:
             call.observers = (*call.observers, trace)
         return Plan(call, request)
 
+    def _held(self, plan: Plan, expected_usd: Decimal | None) -> Plan:
+        """Return the plan with what it is expected to cost held back from the client's budget, if it has one."""
+        budget_usd = self.config.max_cost_usd
+        if budget_usd is not None and expected_usd is not None:
+            plan.call.observers = (*plan.call.observers, self.ledger.hold(expected_usd, budget_usd))
+        return plan
+
     def _limit_usd(self, options: Mapping[str, Any]) -> float | None:
         """Return the most this call may cost: its own limit, or what is left of the client's.
 
@@ -377,11 +394,11 @@ class ClientCore:
         budget = self.config.max_cost_usd
         if budget is None:
             return own
-        left = budget - float(self.ledger.cost_usd)
-        if left <= 0:
+        if self.ledger.cost_usd >= budget:
             raise BudgetExceededError(
                 f"the client's budget of {budget} USD is spent ({self.ledger.cost_usd} USD so far): raise max_cost_usd"
             )
+        left = max(0.0, budget - float(self.ledger.taken_usd))
         return left if own is None else min(own, left)
 
     def _limits(self, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -390,11 +407,14 @@ class ClientCore:
         limit_usd = self._limit_usd(options)
         return given if limit_usd is None else {**given, "max_cost_usd": limit_usd}
 
-    def _check_limits(self, request: ChatRequest, model: ModelInfo, options: Mapping[str, Any]) -> None:
-        """Refuse a named model that is expected to break one of the call's limits."""
+    def _check_limits(self, request: ChatRequest, model: ModelInfo, options: Mapping[str, Any]) -> Decimal | None:
+        """Refuse a named model that is expected to break one of the call's limits.
+
+        Return what it is expected to cost in US dollars, or None where nothing is limited.
+        """
         limits = self._limits(options)
         if not limits or self.config.mode == "hosted":
-            return
+            return None
         if self.router.find(model.id) is None:
             raise BudgetExceededError(
                 f"nothing is known of {model.id!r}, so {', '.join(sorted(limits))} cannot be kept: leave it out, or "
@@ -402,7 +422,7 @@ class ClientCore:
                 rejected={model.id: "its price is not known"},
             )
         alone = evolve(request, routing=Routing(k=1, model_names=(model.id,)))
-        self.router.plan(alone, **limits)
+        return self._chosen(alone, limits, lambda _: None).pick.cost_usd
 
     def _learner(self, request: ChatRequest | None) -> Learner | None:
         # A server's own choice and the sandbox's made-up answers tell nothing of the models.

@@ -12,7 +12,7 @@ from omnilabs._frozen import evolve, frozen
 from omnilabs._observer import Observer
 from omnilabs._record import Record
 from omnilabs._response import ChatResponse
-from omnilabs.errors import OmniError
+from omnilabs.errors import BudgetExceededError, OmniError
 
 if TYPE_CHECKING:
     from omnilabs.providers import Target
@@ -56,19 +56,46 @@ class Spend(Record):
 class Ledger(Observer):
     """Adds up the answers of one client. Thread-safe.
 
-    Streams that were left early or broke count with their estimate. Calls under way are not yet in it, so calls made at
-    the same moment can together pass a limit by what they cost.
+    Streams that were left early or broke count with their estimate. Calls under way are not in `spend`; where a budget
+    limits them, what they are expected to cost is held back, so that calls at the same moment cannot pass it together.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._by_model: dict[str, ModelSpend] = {}
         self._cost_usd = Decimal(0)
+        self._held_usd = Decimal(0)
 
     @property
     def cost_usd(self) -> Decimal:
         """US dollars spent so far."""
         return self._cost_usd
+
+    @property
+    def taken_usd(self) -> Decimal:
+        """US dollars spent so far, and those held back for calls under way."""
+        return self._cost_usd + self._held_usd
+
+    def hold(self, expected_usd: Decimal, budget_usd: float) -> Observer:
+        """Hold back what a call is expected to cost until it ends; the call's observers must have what is returned.
+
+        Raises:
+            BudgetExceededError: The budget does not allow it beside the calls under way.
+        """
+        with self._lock:
+            if self._cost_usd + self._held_usd + expected_usd > budget_usd:
+                raise BudgetExceededError(
+                    f"of the client's budget of {budget_usd} USD, {self._cost_usd} are spent and {self._held_usd} held "
+                    f"for calls under way; this one may cost {expected_usd}: ask again later, or raise max_cost_usd",
+                    retryable=True,
+                )
+            self._held_usd += expected_usd
+        return _Hold(self, expected_usd)
+
+    def release(self, held_usd: Decimal) -> None:
+        """Give back what was held for a call."""
+        with self._lock:
+            self._held_usd -= held_usd
 
     def spend(self) -> Spend:
         """Return what has been spent so far."""
@@ -104,3 +131,17 @@ class Ledger(Observer):
                 cost_usd=line.cost_usd + (usage.cost_usd or 0),
                 unpriced_calls=line.unpriced_calls + (usage.cost_usd is None),
             )
+
+
+class _Hold(Observer):
+    """Releases what was held for a call when it ends."""
+
+    __slots__ = ("_held_usd", "_ledger")
+
+    def __init__(self, ledger: Ledger, held_usd: Decimal) -> None:
+        self._ledger = ledger
+        self._held_usd = held_usd
+
+    def ended(self, response: ChatResponse | None, error: BaseException | None) -> None:
+        """The call ended; the ledger, which was told before, has what it cost."""
+        self._ledger.release(self._held_usd)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -9,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from fault_kit import QUESTION, ask, failure, providers
-from faultserver import FaultServer, completion, delta, stream, whole
+from faultserver import Act, FaultServer, completion, delta, stream, whole
 from router.pools import model as model_of
 
-from omnilabs import OmniClient
+from omnilabs import AsyncOmniClient, OmniClient
 from omnilabs.errors import BudgetExceededError, ConfigurationError
+from omnilabs.router import Router
 
 if TYPE_CHECKING:
     from conftest import Omni
@@ -146,3 +148,41 @@ def test_nothing_is_lost_when_many_threads_spend(server: FaultServer):
 def test_a_budget_that_is_no_amount_is_refused(budget: Any):
     with pytest.raises(ConfigurationError, match="max_cost_usd"):
         OmniClient(mode="sandbox", max_cost_usd=budget)
+
+
+def test_calls_at_the_same_moment_cannot_pass_the_budget_together(server: FaultServer):
+    models = [model_of("cheap", provider="local", usd=1.0)]
+    expected_usd = Router(models).select(QUESTION).pick.cost_usd
+    assert expected_usd is not None
+    server.answer = lambda request: Act(whole(200, completion()).pieces, first_s=0.3)
+
+    async def main() -> tuple[list[Any], Any]:
+        budget_usd = float(expected_usd) * 3.5
+        async with AsyncOmniClient(providers=providers(server), models=models, max_cost_usd=budget_usd) as client:
+            named = [client.chat(QUESTION, "cheap") for _ in range(5)]
+            chosen = [client.smart_select(QUESTION) for _ in range(5)]
+            outcomes = await asyncio.gather(*named, *chosen, return_exceptions=True)
+            again = await client.chat(QUESTION, "cheap")  # what was held has been given back
+            return outcomes, again
+
+    outcomes, again = asyncio.run(main())
+    refused = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+    assert len(outcomes) - len(refused) == 3
+    assert {type(error) for error in refused} == {BudgetExceededError}
+    assert all(error.retryable and "under way" in str(error) for error in refused)
+    assert again.content
+    assert len(server.requests) == 4
+
+
+@streamed_or_not
+def test_what_was_held_is_given_back_however_a_call_ends(omni: Omni, server: FaultServer, streamed: bool):
+    client = client_of(omni, server, max_cost_usd=0.001, max_retries=0)
+    server.script(*[whole(500, {})] * 3, *[whole(400, {})] * 3, *[stream(*map(delta, "abc"))] * 3)
+    for _ in range(6):
+        failure(lambda: ask(client, streamed=streamed, model="cheap"))
+    for _ in range(3):
+        left = client.chat(QUESTION, "cheap", stream=True)
+        next(iter(left))
+        left.close()
+    assert ask(client, streamed=streamed, model="cheap").content
+    assert client.raw._core.ledger.taken_usd == client.spend.cost_usd

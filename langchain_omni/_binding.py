@@ -30,10 +30,13 @@ class OmniBinding(_Binding):
         """Return LangChain's own id, so that a stored binding loads everywhere."""
         return [*cls.get_lc_namespace(), "RunnableBinding"]
 
-    def bind_tools(self, tools: Sequence[ToolLike], **kwargs: Any) -> Runnable[LanguageModelInput, AIMessage]:
+    def bind(self, **kwargs: Any) -> OmniBinding:
+        """Bind more settings of the call."""
+        return cast("OmniBinding", super().bind(**kwargs))
+
+    def bind_tools(self, tools: Sequence[ToolLike], **kwargs: Any) -> OmniBinding:
         """Bind tools, as `ChatOmni.bind_tools` does."""
-        bound = self._model.bind_tools(tools, **kwargs)
-        return self.bind(**bound.kwargs) if isinstance(bound, OmniBinding) else bound
+        return self.bind(**self._model.bind_tools(tools, **kwargs).kwargs)
 
     def with_structured_output(self, schema: Schema | None = None, **kwargs: Any) -> Runnable[LanguageModelInput, Any]:
         """Bind a schema, as `ChatOmni.with_structured_output` does. It takes the place of another answer form."""

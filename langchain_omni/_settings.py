@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from pydantic import (
     AliasChoices,
@@ -34,6 +34,13 @@ _KEY_SUFFIX = "_api_key"
 ROUTING = ("k", "model_names", "rel_cost", "rel_latency", "rel_accuracy", "max_latency_s", "min_quality")
 
 
+if TYPE_CHECKING:
+    Key: TypeAlias = SecretStr | str
+    """A key as it may be given; it is held as a secret."""
+else:
+    Key = SecretStr
+
+
 class OmniSettings(BaseModel):
     """Whom to ask and how to choose. Constructing it opens nothing and asks nobody.
 
@@ -44,7 +51,7 @@ class OmniSettings(BaseModel):
 
     mode: Literal["hosted", "embedded", "sandbox"] | None = None
     """hosted, embedded or sandbox; falls back to `OMNI_MODE`, then to what the keys suggest."""
-    api_key: SecretStr | None = None
+    api_key: Key | None = None
     """Key of the hosted service; falls back to `OMNI_API_KEY`."""
     base_url: str | None = None
     """Address of an OmniRouter server; falls back to `OMNI_BASE_URL`."""

@@ -168,7 +168,7 @@ class ChatOmni(OmniModel, BaseChatModel):
         parallel_tool_calls: bool | None = None,
         response_format: Schema | None = None,
         **kwargs: Any,
-    ) -> Runnable[LanguageModelInput, AIMessage]:
+    ) -> OmniBinding:
         """Return the model with tools it may call.
 
         Args:

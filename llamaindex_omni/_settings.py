@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from llama_index.core.bridge.pydantic import (
     ConfigDict,
@@ -28,6 +28,13 @@ __all__ = ["OmniSettings"]
 # Of a provider's entry, what may be written down; `headers` hold keys as often as not.
 _SECRET_FIELDS = frozenset({"api_key", "headers"})
 _NOT_PICKLED = ("api_key", "client", "async_client", "router")
+
+
+if TYPE_CHECKING:
+    Key: TypeAlias = SecretStr | str
+    """A key as it may be given; it is held as a secret."""
+else:
+    Key = SecretStr
 
 
 class OmniSettings(FunctionCallingLLM):
@@ -60,7 +67,7 @@ class OmniSettings(FunctionCallingLLM):
     )
 
     mode: Literal["hosted", "embedded", "sandbox"] | None = None
-    api_key: SecretStr | None = Field(default=None, exclude=True, repr=False)
+    api_key: Key | None = Field(default=None, exclude=True, repr=False)
     base_url: str | None = None
     providers: dict[str, dict[str, Any]] | None = Field(default=None, repr=False)
     models: list[ModelInfo] | None = Field(default=None, repr=False)
@@ -91,10 +98,7 @@ class OmniSettings(FunctionCallingLLM):
             _ = self._clients.mode  # what is wrong with the settings is said here, not at the first call
 
     def _client_settings(self) -> dict[str, Any]:
-        settings = {name: value for name in ClientPair.SETTINGS if (value := getattr(self, name)) is not None}
-        if self.api_key is not None:
-            settings["api_key"] = self.api_key.get_secret_value()
-        return settings
+        return {name: value for name in ClientPair.SETTINGS if (value := getattr(self, name)) is not None}
 
     @field_validator("models", mode="before")
     @classmethod

@@ -220,7 +220,7 @@ class ChatMessage(Record):
     """
 
     role: str
-    content: str | Sequence[Part | Mapping[str, Any]] | None = None
+    content: str | Sequence[Part | Mapping[str, Any] | str] | None = None
     name: str | None = None
     tool_calls: Sequence[ToolCall | Mapping[str, Any]] = ()
     tool_call_id: str | None = None

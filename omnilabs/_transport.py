@@ -316,7 +316,9 @@ class _Connected(Generic[C]):
     def outgoing(self, request: HttpRequest, patience: Patience) -> tuple[Any, httpcore2.Request]:
         """Return the pool to ask and its request."""
         route = self._routes.get(request.url) or self._find(request.url)
-        headers = {**route.headers, b"content-length": b"%d" % len(request.body)}
+        headers = {**route.headers}
+        if request.body or request.method != "GET":
+            headers[b"content-length"] = b"%d" % len(request.body)
         for name, value in request.headers.items():
             headers[name.lower().encode()] = (
                 _Masked(value.reveal().encode()) if isinstance(value, Secret) else value.encode()

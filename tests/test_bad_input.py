@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -38,7 +39,11 @@ def client(omni: Omni) -> Face:
     ],
 )
 def test_messages_must_be_messages(client: Face, messages: Any, says: str):
-    for ask in (lambda: client.chat(messages, "gpt-4o-mini"), lambda: client.smart_select(messages)):
+    asks: list[Callable[[], object]] = [
+        lambda: client.chat(messages, "gpt-4o-mini"),
+        lambda: client.smart_select(messages),
+    ]
+    for ask in asks:
         with pytest.raises(InvalidRequestError, match=says):
             ask()
 

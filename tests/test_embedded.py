@@ -20,6 +20,7 @@ from omnilabs.types import ModelInfo, Price
 
 if TYPE_CHECKING:
     from conftest import Omni
+    from openai.types.chat import ChatCompletionMessageParam
 
 KEY = "test-key-canary"
 WEATHER: dict[str, Any] = {
@@ -30,7 +31,10 @@ WEATHER: dict[str, Any] = {
     },
 }
 HI = [ChatMessage("system", "You are brief."), {"role": "user", "content": "Tell me a joke about 東京."}]
-PLAIN = [{"role": "system", "content": "You are brief."}, {"role": "user", "content": "Tell me a joke about 東京."}]
+PLAIN: list[ChatCompletionMessageParam] = [
+    {"role": "system", "content": "You are brief."},
+    {"role": "user", "content": "Tell me a joke about 東京."},
+]
 
 
 @pytest.fixture(scope="module")

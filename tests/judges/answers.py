@@ -153,11 +153,13 @@ def openai_events(answer: Answer, *, details: bool = False) -> list[dict[str, An
         whole["function"] = {"name": call.name, "arguments": ""}
         deltas.append({"tool_calls": [{"index": index, **whole}]})
         deltas += [{"tool_calls": [{"index": index, "function": {"arguments": p}}]} for p in _pieces(arguments)]
-    chunks = [{"index": 0, "delta": delta, "finish_reason": None, "logprobs": None} for delta in deltas]
+    chunks: list[dict[str, Any]] = [
+        {"index": 0, "delta": delta, "finish_reason": None, "logprobs": None} for delta in deltas
+    ]
     if answer.logprobs:
         chunks[-1]["logprobs"] = {"content": [TOKEN], "refusal": None}
     chunks.append({"index": 0, "delta": {}, "finish_reason": answer.finish})
-    bodies = [{"choices": [choice], "usage": None} for choice in chunks]
+    bodies: list[dict[str, Any]] = [{"choices": [choice], "usage": None} for choice in chunks]
     bodies.append({"choices": [], "usage": _openai_usage(answer)})
     head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4.1-2025-04-14"}
     made = [ChatCompletionChunk.model_validate({**head, **body}) for body in bodies]

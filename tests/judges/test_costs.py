@@ -42,7 +42,8 @@ def chat(prompt: int, completion: int, **parts: Any) -> dict[str, Any]:
     """Return an OpenAI-shaped usage: `cached`, `written`, `sound`, `thought`, `spoken`, and others as they are."""
     given = {"cached_tokens": "cached", "cache_write_tokens": "written", "audio_tokens": "sound"}
     made = {"reasoning_tokens": "thought", "audio_tokens": "spoken"}
-    usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+    usage: dict[str, Any] = {"prompt_tokens": prompt, "completion_tokens": completion}
+    usage["total_tokens"] = prompt + completion
     usage["prompt_tokens_details"] = {name: parts.pop(part, 0) for name, part in given.items()}
     usage["completion_tokens_details"] = {name: parts.pop(part, 0) for name, part in made.items()}
     return usage | parts

@@ -13,7 +13,7 @@ from llmock.scenarios import Reply, ToolCall
 from llmock.simulation import MockResponseSettings
 from llmock.testing import LLMockServer
 
-from omnilabs import OmniClient
+from omnilabs import ChatResponse, ChatStream, OmniClient
 
 BASE = {"openai": ("openai", ""), "anthropic": ("anthropic", ""), "gemini": ("gemini", "/v1beta")}
 CITY = ToolCall("get_weather", {"city": "Tromsø", "days": [1, 2.5, None, {"a": "b"}]})
@@ -66,9 +66,11 @@ def assert_same(bench: Bench, wire: str, scenario: Scenario, *, stream: bool) ->
     options: dict[str, Any] = {**scenario.options, "unsupported": "drop"}
     answer = bench.client.chat(scenario.messages, model, stream=stream, **options)
     if stream:
+        assert isinstance(answer, ChatStream)
         chunks = list(answer)
         assert "".join(chunk.content for chunk in chunks) == answer.response.content
         answer = answer.response
+    assert isinstance(answer, ChatResponse)
     ours = told(answer)
     assert same_json(ours.content, theirs.content)
     assert replace(ours, content=theirs.content) == theirs

@@ -82,7 +82,7 @@ def judged(wire: str, body: dict[str, Any]) -> dict[str, Any]:
 
 def goes_on(response: ChatResponse) -> list[Any]:
     """Return the conversation with the answer and the results of its calls in it."""
-    results = [result(call.id, "4 °C") for call in response.tool_calls]
+    results: list[Any] = [result(call.id, "4 °C") for call in response.tool_calls]
     return [user("What now?"), response.message, *(results or [user("Are you sure?")])]
 
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -76,7 +77,7 @@ def test_the_longest_answer_allowed_counts(omni: Omni, server: FaultServer):
 def test_a_model_without_a_price_is_refused_where_money_is_limited(omni: Omni, server: FaultServer):
     client = client_of(omni, server)
     for name in ("unpriced", "local/never-heard-of"):
-        error = failure(lambda name=name: ask(client, streamed=False, model=name, max_cost_usd=1.0))
+        error = failure(partial(ask, client, streamed=False, model=name, max_cost_usd=1.0))
         assert type(error) is BudgetExceededError
         assert "price" in str(error)
     assert server.requests == []
@@ -166,7 +167,7 @@ def test_calls_at_the_same_moment_cannot_pass_the_budget_together(server: FaultS
             return outcomes, again
 
     outcomes, again = asyncio.run(main())
-    refused = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+    refused: list[Any] = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
     assert len(outcomes) - len(refused) == 3
     assert {type(error) for error in refused} == {BudgetExceededError}
     assert all(error.retryable and "under way" in str(error) for error in refused)

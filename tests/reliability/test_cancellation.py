@@ -15,7 +15,7 @@ import pytest
 from fault_kit import MODEL, QUESTION, ask, providers
 from faultserver import ANSWER, Act, FaultServer, delta, head, obliging, stream
 
-from omnilabs import AsyncOmniClient, OmniClient
+from omnilabs import AsyncChatStream, AsyncOmniClient, OmniClient
 
 if TYPE_CHECKING:
     from conftest import Omni
@@ -137,6 +137,7 @@ async def test_a_cancelled_task_gives_its_connection_up(server: FaultServer, act
         async def work() -> None:
             answer = await client.chat(QUESTION, MODEL, stream=streamed)
             if streamed:
+                assert isinstance(answer, AsyncChatStream)
                 async for _ in answer:
                     pass
 
@@ -163,6 +164,7 @@ async def test_a_timeout_of_the_application_gives_the_connection_up(server: Faul
         async def work() -> None:
             async with asyncio.timeout(0.2):
                 answer = await client.chat(QUESTION, MODEL, stream=streamed)
+                assert isinstance(answer, AsyncChatStream)
                 async for _ in answer:
                     pass
 

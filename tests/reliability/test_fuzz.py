@@ -24,7 +24,7 @@ from omnilabs.providers._registry import HOSTED, WIRES
 from omnilabs.types import ChatResponse, Decision, ToolCall
 
 quick = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
-SPECS = {spec.wire: spec for spec in (HOSTED, *reversed(PROVIDERS.values()))}
+SPECS = {spec.wire: spec for spec in (HOSTED, *reversed([*PROVIDERS.values()]))}
 wires = pytest.mark.parametrize("wire", WIRES)
 
 # The words that mean something to one of the wires: a random object without them is refused at the first look.

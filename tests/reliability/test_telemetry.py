@@ -222,4 +222,4 @@ with OmniClient(providers={providers(server)!r}, telemetry=True) as client:
 
 def test_an_unknown_mode_is_refused():
     with pytest.raises(ConfigurationError, match="telemetry"):
-        OmniClient(mode="sandbox", telemetry="everything")
+        OmniClient(mode="sandbox", telemetry="everything")  # type: ignore[arg-type]  # wrong on purpose

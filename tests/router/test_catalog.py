@@ -22,7 +22,7 @@ from omnilabs._usage import priced
 from omnilabs.errors import InvalidRequestError
 from omnilabs.providers import PROVIDERS
 from omnilabs.router._catalog import Catalog
-from omnilabs.types import ModelInfo, Usage, cost_usd
+from omnilabs.types import ModelInfo, Price, Usage, cost_usd
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = files("omnilabs.router").joinpath("catalog.json").read_text(encoding="utf-8")
@@ -68,6 +68,23 @@ def oracle_usd(model: ModelInfo, usage: Usage, at: datetime) -> Decimal:
     return calc_price(tokens, model.name, provider_id=provider, genai_request_timestamp=at).total_price
 
 
+def found(written: str, catalog: Catalog = CATALOG) -> ModelInfo:
+    model = catalog.find(written)
+    assert model is not None
+    return model
+
+
+def price_of(model: ModelInfo) -> Price:
+    assert model.price is not None
+    return model.price
+
+
+def ours_usd(model: ModelInfo, usage: Usage) -> Decimal:
+    cost = cost_usd(usage, price_of(model))
+    assert cost is not None
+    return cost
+
+
 def noon(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
 
@@ -81,8 +98,7 @@ def test_every_price_costs_what_genai_prices_calculates(usage: Usage):
     wrong = {
         model.id: (ours, theirs)
         for model in PRICED
-        if abs((ours := cost_usd(usage, model.price)) - (theirs := oracle_usd(model, usage, noon(DAY))))
-        > Decimal("1e-9")
+        if abs((ours := ours_usd(model, usage)) - (theirs := oracle_usd(model, usage, noon(DAY)))) > Decimal("1e-9")
     }
     assert len(PRICED) > 150
     assert wrong == {}
@@ -104,24 +120,25 @@ def test_any_usage_costs_what_genai_prices_calculates(
         cache_write_1h_tokens=write_1h,
         input_audio_tokens=audio,
     )
-    assert abs(cost_usd(usage, model.price) - oracle_usd(model, usage, noon(DAY))) <= Decimal("1e-9")
+    assert abs(ours_usd(model, usage) - oracle_usd(model, usage, noon(DAY))) <= Decimal("1e-9")
 
 
 def test_announced_price_changes_come_into_force_on_their_day():
     changes = [(entry["id"], date.fromisoformat(row[0])) for entry in RAW["models"] for row in entry.get("later", ())]
     assert changes
     for model_id, day in changes:
-        before, after = CATALOG.find(model_id), Catalog.load(day).find(model_id)
+        before, after = found(model_id), found(model_id, Catalog.load(day))
         assert before.price != after.price
-        assert before.price.date == RAW["version"]
-        assert after.price.date == day.isoformat()
+        assert price_of(before).date == RAW["version"]
+        assert price_of(after).date == day.isoformat()
         for usage in USAGES.values():
-            assert abs(cost_usd(usage, after.price) - oracle_usd(after, usage, noon(day))) <= Decimal("1e-9")
+            assert abs(ours_usd(after, usage) - oracle_usd(after, usage, noon(day))) <= Decimal("1e-9")
 
 
 def test_an_unknown_price_is_absent_and_never_zero():
-    assert all(model.price.input_per_mtok_usd > 0 and model.price.output_per_mtok_usd > 0 for model in PRICED)
-    unpriced = CATALOG.find("gemini-exp-1206")
+    prices = [price_of(model) for model in PRICED]
+    assert all(price.input_per_mtok_usd > 0 and price.output_per_mtok_usd > 0 for price in prices)
+    unpriced = found("gemini-exp-1206")
     assert unpriced.price is None
     assert priced(Usage(10, 10), unpriced.price).cost_usd is None
 
@@ -193,7 +210,7 @@ NO_SOURCE_KNOWS_THE_PRICE = {
 def test_documented_model_resolves_with_its_full_name_price_and_state(
     model_id: str, provider: str, name: str, retired: bool
 ):
-    model = CATALOG.find(model_id)
+    model = found(model_id)
     assert (model.id, model.provider, model.name, model.retired) == (model_id, provider, name, retired)
     assert model.kind == ("image" if model_id in IMAGES else "chat")
     assert (model.price is None) == (model_id in NO_SOURCE_KNOWS_THE_PRICE)
@@ -202,7 +219,7 @@ def test_documented_model_resolves_with_its_full_name_price_and_state(
 
 
 def test_documented_scores_are_kept():
-    assert CATALOG.find("gpt-4").benchmarks == {
+    assert found("gpt-4").benchmarks == {
         "MMLU": 0.864,
         "GPQA": 0.414,
         "HumanEval": 0.866,
@@ -210,13 +227,16 @@ def test_documented_scores_are_kept():
         "BFCL": 0.883,
         "MGSM": 0.86,
     }
-    assert CATALOG.find("claude-3-5-sonnet")["benchmarks"]["HumanEval"] == 0.920
+    assert found("claude-3-5-sonnet")["benchmarks"]["HumanEval"] == 0.920
 
 
 def test_every_figure_tells_its_source_and_date():
     for model in CATALOG.models:
         for figure in (model.price, model.ability, model.speed):
-            assert figure is None or (figure.source != "user" and re.fullmatch(r"\d{4}-\d\d-\d\d", figure.date))
+            if figure is not None:
+                assert figure.source != "user"
+                assert figure.date is not None
+                assert re.fullmatch(r"\d{4}-\d\d-\d\d", figure.date)
     assert all("facts" in entry for entry in RAW["models"] if entry.get("kind", "chat") == "chat")
     for source in CATALOG.sources:
         assert source.keys() == {"name", "url", "date", "licence", "taken"}
@@ -241,12 +261,12 @@ def test_ability_is_that_of_the_mode_a_plain_call_runs_in():
 
 
 def test_capabilities_tell_what_a_route_refuses():
-    assert not CATALOG.find("gpt-5.5").capabilities.temperature
-    assert CATALOG.find("gpt-4o").capabilities.temperature
-    assert not CATALOG.find("gpt-6-astra").capabilities.tools  # only the Responses route gives it any
-    assert CATALOG.find("gpt-5.6-sol").capabilities.tools_effort == "none"
-    assert not CATALOG.find("claude-opus-5-5").capabilities.forced_tools
-    assert CATALOG.find("gemini-3.8-flash").capabilities.audio
+    assert not found("gpt-5.5").capabilities.temperature
+    assert found("gpt-4o").capabilities.temperature
+    assert not found("gpt-6-astra").capabilities.tools  # only the Responses route gives it any
+    assert found("gpt-5.6-sol").capabilities.tools_effort == "none"
+    assert not found("claude-opus-5-5").capabilities.forced_tools
+    assert found("gemini-3.8-flash").capabilities.audio
 
 
 def test_every_provider_is_a_row_but_the_one_only_the_hosted_service_reaches():
@@ -262,15 +282,15 @@ def test_every_name_leads_to_its_own_model():
 
 
 def test_a_maker_owns_its_models_name_and_resellers_are_named_with_it():
-    assert CATALOG.find("openai/gpt-6-astra").provider == "openai"
-    assert CATALOG.find("openrouter/openai/gpt-6-astra").provider == "openrouter"
+    assert found("openai/gpt-6-astra").provider == "openai"
+    assert found("openrouter/openai/gpt-6-astra").provider == "openrouter"
     assert CATALOG.find("openai/gpt-oss-120b") is None  # two resell it, its maker does not serve it
-    assert CATALOG.find("groq/openai/gpt-oss-120b").provider == "groq"
+    assert found("groq/openai/gpt-oss-120b").provider == "groq"
 
 
 def test_case_is_forgiven_where_it_distinguishes_nothing():
-    assert CATALOG.find("GPT-4o").id == "gpt-4o"
-    assert CATALOG.find("meta-llama/llama-3.3-70b-instruct-turbo").provider == "together"
+    assert found("GPT-4o").id == "gpt-4o"
+    assert found("meta-llama/llama-3.3-70b-instruct-turbo").provider == "together"
     assert CATALOG.find("no-such-model") is None
 
 
@@ -294,8 +314,8 @@ def test_nearest_of_a_megabyte_is_nothing():
 def test_users_own_models_make_a_catalogue():
     mine = Catalog.of([ModelInfo("llama3.2", "local", aliases=("small",)), ModelInfo("b", "other", name="llama3.2")])
     assert mine.version == "user"
-    assert mine.find("local/llama3.2").id == mine.find("SMALL").id == "llama3.2"
-    assert mine.find("other/llama3.2").id == "b"
+    assert found("local/llama3.2", mine).id == found("SMALL", mine).id == "llama3.2"
+    assert found("other/llama3.2", mine).id == "b"
     assert mine.attribution == ""
 
 

@@ -107,7 +107,7 @@ def test_a_long_prompt_needs_a_long_context():
 
 @pytest.mark.parametrize("limit", ["max_cost_usd", "max_latency_s", "min_quality"])
 @pytest.mark.parametrize("value", [float("nan"), -1, "1", True])
-def test_a_limit_that_is_no_number_is_an_error(limit: str, value: object):
+def test_a_limit_that_is_no_number_is_an_error(limit: str, value: Any):
     with pytest.raises(InvalidRequestError, match=limit):
         Router([MIDDLE, LARGE]).select(ask(), **{limit: value})
 

@@ -3,6 +3,7 @@
 import threading
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +12,7 @@ from router.pools import LARGE, SMALL, THREE, ask, model, pools
 
 from omnilabs._request import ChatRequest, build_request
 from omnilabs.errors import InvalidRequestError, UnknownModelError
-from omnilabs.router import Router
+from omnilabs.router import ModelInfo, Router
 from omnilabs.types import ChatResponse, Usage
 
 
@@ -30,7 +31,7 @@ def request(text: str = "Tell me a story about a fox") -> ChatRequest:
 
 def test_a_good_model_made_bad_by_ratings_loses_the_pick_within_fifty():
     router = Router(THREE)
-    asked = {"rel_accuracy": 1.0, "rel_cost": 0.0}
+    asked: dict[str, Any] = {"rel_accuracy": 1.0, "rel_cost": 0.0}
     assert router.select(ask(), **asked).model == "large"
     for _ in range(50):
         router.feedback(router.select(ask(), **asked), 0.0)
@@ -42,14 +43,14 @@ def test_a_good_model_made_bad_by_ratings_loses_the_pick_within_fifty():
 
 @settings(max_examples=30)
 @given(pools(), st.lists(st.tuples(st.integers(0, 11), st.floats(0, 1)), max_size=60))
-def test_ratings_never_make_a_dominated_pick(pool: list, ratings: list):
+def test_ratings_never_make_a_dominated_pick(pool: list[ModelInfo], ratings: list[tuple[int, float]]):
     router = Router(pool)
     for place, score in ratings:
         router.feedback(router.select(ask(), model_names=[pool[place % len(pool)].id]), score)
     decision = router.select(ask(), k=10)
     best = decision.pick
     for other in decision.ranked[1:]:
-        if None in (best.cost_usd, other.cost_usd, best.latency_s, other.latency_s):
+        if best.cost_usd is None or other.cost_usd is None or best.latency_s is None or other.latency_s is None:
             continue
         assert not (
             other.quality > best.quality and other.cost_usd <= best.cost_usd and other.latency_s <= best.latency_s
@@ -87,7 +88,7 @@ def test_a_response_is_rated_by_the_decision_it_carries():
 
 
 @pytest.mark.parametrize("score", [-0.1, 1.1, float("nan"), "good", True])
-def test_a_rating_that_is_no_number_from_0_to_1_is_an_error(score: object):
+def test_a_rating_that_is_no_number_from_0_to_1_is_an_error(score: Any):
     router = Router(THREE)
     with pytest.raises(InvalidRequestError, match="score"):
         router.feedback(router.select(ask()), score)
@@ -120,9 +121,11 @@ def test_measured_speed_replaces_the_catalogues_and_fades():
     clock = Clock()
     router = Router([SMALL], clock=clock)
     catalogue = router.select(ask()).pick.latency_s
+    assert catalogue is not None
     for _ in range(30):
         router.observe("small", output_tokens=100, ttft_s=5.0, total_s=15.0)
     slow = router.select(ask()).pick.latency_s
+    assert slow is not None
     assert slow > 5 * catalogue
     clock.now += 24 * 3600
     assert router.select(ask()).pick.latency_s == pytest.approx(catalogue, rel=0.05)
@@ -132,7 +135,9 @@ def test_speed_is_learned_for_a_model_nobody_had_measured():
     router = Router([model("m", tokens_per_s=None)])
     assert router.select(ask()).pick.latency_s is None
     router.observe("m", output_tokens=100, total_s=2.0)
-    assert router.select(ask()).pick.latency_s > 0
+    learned = router.select(ask()).pick.latency_s
+    assert learned is not None
+    assert learned > 0
 
 
 def test_the_length_of_a_models_answers_is_learned():
@@ -140,7 +145,10 @@ def test_the_length_of_a_models_answers_is_learned():
     before = router.select(ask()).pick.cost_usd
     for _ in range(20):
         router.observe("small", output_tokens=4000, request=request())
-    assert router.select(ask()).pick.cost_usd > 2 * before
+    after = router.select(ask()).pick.cost_usd
+    assert before is not None
+    assert after is not None
+    assert after > 2 * before
 
 
 def test_the_token_estimate_is_calibrated_by_what_providers_report():
@@ -149,7 +157,10 @@ def test_the_token_estimate_is_calibrated_by_what_providers_report():
     before = router.select(asked, max_tokens=1).pick.cost_usd
     for _ in range(50):
         router.observe("small", input_tokens=4000, output_tokens=1, request=request("word " * 1600))
-    assert 1.7 < router.select(asked, max_tokens=1).pick.cost_usd / before < 2.1
+    after = router.select(asked, max_tokens=1).pick.cost_usd
+    assert before is not None
+    assert after is not None
+    assert 1.7 < after / before < 2.1
 
 
 def test_an_unknown_model_teaches_nothing():

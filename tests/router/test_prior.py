@@ -4,6 +4,7 @@ import json
 import random
 from decimal import Decimal
 from importlib import resources
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -45,7 +46,7 @@ def test_a_score_in_one_field_counts_most_in_that_field():
 
 
 @pytest.mark.parametrize("score", [71, -0.1, "0.7", True, float("nan")])
-def test_a_score_that_is_no_fraction_is_an_error_naming_it(score: object):
+def test_a_score_that_is_no_fraction_is_an_error_naming_it(score: Any):
     with pytest.raises(InvalidRequestError, match="'MMLU' of 'm'"):
         Router([ModelInfo(id="m", provider="p", scores={"MMLU": score})]).select(ask())
 
@@ -80,13 +81,17 @@ def test_thinking_costs_tokens_and_time():
     plain = ModelInfo(**_fields("plain", "n"))
     thinker = ModelInfo(**_fields("thinker", "r"))
     a, b = only(plain), only(thinker)
+    assert a.cost_usd is not None
+    assert b.cost_usd is not None
+    assert a.latency_s is not None
+    assert b.latency_s is not None
     assert b.cost_usd > a.cost_usd * 2
     assert b.latency_s > a.latency_s
     spared = Router([thinker]).select(ask("Hello"), reasoning_effort="none", unsupported="drop").pick
     assert spared.cost_usd == only(plain).cost_usd
 
 
-def _fields(name: str, mode: str) -> dict[str, object]:
+def _fields(name: str, mode: Literal["n", "r"]) -> dict[str, Any]:
     base = model(name, ability=0.0)
     return {
         "id": name,
@@ -99,13 +104,18 @@ def _fields(name: str, mode: str) -> dict[str, object]:
 
 def test_the_longest_answer_caps_the_expected_cost():
     router = Router([model("m", usd=100)])
-    assert router.select(ask(), max_tokens=10).pick.cost_usd < router.select(ask()).pick.cost_usd / 5
+    capped, free = router.select(ask(), max_tokens=10).pick.cost_usd, router.select(ask()).pick.cost_usd
+    assert capped is not None
+    assert free is not None
+    assert capped < free / 5
 
 
 def test_a_price_by_length_is_taken_at_the_prompts_length():
     tiers = ((1000, Price(Decimal(10), Decimal(10))),)
     tiered = ModelInfo(id="m", provider="p", price=Price(Decimal(1), Decimal(1), tiers=tiers))
     short, long = only(tiered, "word " * 700), only(tiered, "word " * 900)
+    assert short.cost_usd is not None
+    assert long.cost_usd is not None
     assert long.cost_usd > 5 * short.cost_usd
 
 

@@ -4,6 +4,7 @@ import math
 import random
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 from hypothesis import assume, example, given, settings
@@ -81,7 +82,7 @@ def test_the_order_of_the_candidates_changes_nothing(
 ):
     shuffled = pool[:]
     rng.shuffle(shuffled)
-    asked = {"rel_accuracy": accuracy, "rel_cost": rel_cost, "rel_latency": latency, "k": 10}
+    asked: dict[str, Any] = {"rel_accuracy": accuracy, "rel_cost": rel_cost, "rel_latency": latency, "k": 10}
     assert Router(pool).select(ask(), **asked) == Router(shuffled).select(ask(), **asked)
 
 
@@ -119,7 +120,7 @@ def test_all_weights_zero_means_the_documented_default():
 
 @pytest.mark.parametrize("name", ["rel_accuracy", "rel_cost", "rel_latency"])
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, -0.1, 1.1, "much", None, True])
-def test_a_weight_that_is_no_weight_is_a_typed_error(name: str, value: object):
+def test_a_weight_that_is_no_weight_is_a_typed_error(name: str, value: Any):
     with pytest.raises(InvalidRequestError, match=name):
         Router(THREE).select(ask(), **{name: value})
 
@@ -214,7 +215,7 @@ def test_what_would_change_the_pick_does_change_it(pool: list[ModelInfo], accura
         weight = float(value) + step
         if not 0 <= weight <= 1:
             continue
-        asked = {"rel_accuracy": accuracy, "rel_cost": rel_cost, "rel_latency": 0.0, name: weight}
+        asked: dict[str, Any] = {"rel_accuracy": accuracy, "rel_cost": rel_cost, "rel_latency": 0.0, name: weight}
         if sum(asked.values()) > TINY:
             changed = router.select(ask(), **asked)
             assert changed.model != decision.model, (told, decision)

@@ -25,7 +25,10 @@ from omnilabs.types import Decision, Spend
 named = ChatOmni(model="gpt-4o", temperature=0, max_tokens=100, stop=["END"], max_retries=1, timeout_s=5.0)
 auto = ChatOmni(rel_accuracy=0.6, rel_cost=0.4, model_names=["gpt-4o", "gpt-4o-mini"], sticky="conversation")
 ready = ChatOmni(client=OmniClient(mode="sandbox"), streaming=True)
+hosted = ChatOmni(api_key="omni-key", base_url="http://localhost:1")
 assert_type(named.invoke("Hi"), AIMessage)
+assert_type(auto.bind_tools([dict]).select("Hi"), Decision)
+assert_type(auto.bind_tools([dict]).bind(rel_cost=0.9).bind_tools([]).invoke("Hi"), AIMessage)
 assert_type(auto.select("Hi"), Decision)
 assert_type(auto.bind(rel_cost=0.9).select("Hi"), Decision)
 assert_type(LangChainText(model="gpt-4o", mode="sandbox").invoke("Hi"), str)
@@ -45,6 +48,7 @@ async def langchain() -> None:
 
 llm = OmniLLM(model="gpt-4o-mini", temperature=0.2, max_tokens=100, timeout_s=5.0)
 chosen = OmniLLM(rel_accuracy=0.7, rel_cost=0.3, providers={"openai": {"api_key": "k"}}, verbose=True)
+served = OmniLLM(api_key="omni-key", base_url="http://localhost:1")
 given = OmniLLM(async_client=AsyncOmniClient(mode="sandbox"))
 assert_type(llm.chat([LlamaMessage("Hi")]), LlamaResponse)
 assert_type(llm.complete("Hi").text, str)

@@ -39,7 +39,7 @@ ANSWER = {
 }
 
 
-def target(name: str = "m", **able: bool) -> Target:
+def target(name: str = "m", **able: Any) -> Target:
     spec = PROVIDERS["openai"]
     return Target(Endpoint(spec, "http://one/v1"), ModelInfo(name, "openai", capabilities=Capabilities(**able)))
 
@@ -65,7 +65,8 @@ def request(**options: Any) -> Any:
 
 def run(flow: Any, replies: Sequence[Any]) -> tuple[list[Any], Any]:
     """Send `replies` in; return the steps and what the flow returned or raised. A Sleep and a Close need no reply."""
-    steps, waiting, reply = [], list(replies), None
+    steps: list[Any] = []
+    waiting, reply = list(replies), None
     while True:
         try:
             step = flow.send(reply)

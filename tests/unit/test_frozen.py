@@ -100,7 +100,12 @@ def test_the_signature_is_the_same_before_and_after_the_first_value():
 
 def test_a_value_cannot_be_changed():
     point = Ours(1)
-    for change in (lambda: setattr(point, "x", 2), lambda: delattr(point, "x"), lambda: setattr(point, "new", 2)):
+    changes: list[Callable[[], object]] = [
+        lambda: setattr(point, "x", 2),
+        lambda: delattr(point, "x"),
+        lambda: setattr(point, "new", 2),
+    ]
+    for change in changes:
         with pytest.raises(FrozenInstanceError):
             change()
     assert point.x == 1
@@ -147,5 +152,5 @@ def test_evolve_replaces_fields_and_refuses_others():
 
 def test_a_value_matches_by_position():
     match Ours(1, 7):
-        case Ours(x, y):  # type: ignore[misc]
+        case Ours(x, y):
             assert (x, y) == (1, 7)

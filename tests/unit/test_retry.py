@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -72,10 +73,14 @@ def test_a_failure_of_another_kind_does_not_use_up_the_one_retry():
     assert isinstance(HALF.judge(1, TransportError("x", phase="dns"), alike=1), Next)
 
 
+def always(share: float) -> Callable[[], float]:
+    return lambda: share
+
+
 @pytest.mark.parametrize(("attempt", "top_s"), [(0, 0.5), (1, 1.0), (2, 2.0), (6, 32.0), (7, 60.0), (5000, 60.0)])
 def test_waits_double_up_to_a_limit_with_full_jitter(attempt: int, top_s: float):
     for share in (0.0, 0.25, 0.999):
-        judgement = RetryPolicy(10_000, random=lambda share=share: share).judge(attempt, ServerError("x"))
+        judgement = RetryPolicy(10_000, random=always(share)).judge(attempt, ServerError("x"))
         assert judgement == Again(share * top_s)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from omnilabs import AsyncOmniClient, OmniClient
-from omnilabs.errors import AuthenticationError, StreamInterruptedError, TransportError
+from omnilabs.errors import AuthenticationError, OmniError, StreamInterruptedError, TransportError
 from omnilabs.router import Router
 from omnilabs.testing import AsyncScriptedTransport, FakeClock, Reply, ScriptedTransport, completion, failure
 from omnilabs.types import ModelInfo, Speed
@@ -29,7 +29,7 @@ def test_a_script_is_played_in_order_and_what_was_asked_is_recorded_without_its_
 
 
 async def test_the_asyncio_script_plays_answers_failures_and_streams_that_break():
-    broken = [PIECE, TransportError("reset", phase="body")]
+    broken: list[bytes | OmniError] = [PIECE, TransportError("reset", phase="body")]
     transport = AsyncScriptedTransport([completion("Hello!"), failure(401), broken])
     client = AsyncOmniClient(providers=OPENAI, transport=transport)
     assert (await client.chat(HELLO, "gpt-4o-mini")).content == "Hello!"

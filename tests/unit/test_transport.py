@@ -7,6 +7,7 @@ import inspect
 import ssl
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import httpcore2
 import httpx2
@@ -39,19 +40,19 @@ def request(url: str, body: bytes = b"{}", **limits: float) -> HttpRequest:
 
 @pytest.mark.parametrize("kind", [httpx2.Client, httpx2.AsyncClient])
 def test_the_library_still_has_the_places_that_patience_needs(kind: type[httpx2.Client] | type[httpx2.AsyncClient]):
-    client = kind(proxy=None)
+    client: Any = kind(proxy=None)
     base = httpcore2.NetworkBackend if kind is httpx2.Client else httpcore2.AsyncNetworkBackend
     assert isinstance(client._mounts, dict)
     assert client._transport_for_url(httpx2.URL("https://example.com/")) is client._transport
-    assert isinstance(client._transport._pool._network_backend, base)  # type: ignore[attr-defined]
+    assert isinstance(client._transport._pool._network_backend, base)
     make_patient(client)
-    patient = client._transport._pool._network_backend  # type: ignore[attr-defined]
+    patient = client._transport._pool._network_backend
     assert isinstance(patient, base)
     assert type(patient).__module__ == "omnilabs._patience"
     pools = httpcore2.ConnectionPool if kind is httpx2.Client else httpcore2.AsyncConnectionPool
-    assert isinstance(client._transport._pool, pools)  # type: ignore[attr-defined]
+    assert isinstance(client._transport._pool, pools)
     # A new connection must get the backend that was put there, not one it makes itself.
-    pool = client._transport._pool  # type: ignore[attr-defined]
+    pool: Any = client._transport._pool
     connection = pool.create_connection(httpcore2.Origin(b"http", b"127.0.0.1", 80))
     assert connection._network_backend is patient
 
@@ -133,6 +134,7 @@ def test_a_large_request_arrives_whole(server: FaultServer, transport: HttpTrans
 def test_a_request_without_a_body_is_sent_at_once(server: FaultServer, transport: HttpTransport):
     assert isinstance(transport.send(HttpRequest("GET", server.url)), HttpResponse)
     assert server.requests[0].method == "GET"
+    assert "content-length" not in server.requests[0].headers
 
 
 def test_a_header_the_caller_gives_takes_the_place_of_the_librarys(server: FaultServer, transport: HttpTransport):

@@ -135,12 +135,13 @@ def message(
         role="assistant",
         model="claude-sonnet-4-5-20250929",
         content=list(content),
-        stop_reason=stop,  # type: ignore[arg-type]
+        stop_reason=stop,
         stop_sequence=None,
         usage=used or usage(),
         **fields,
     )
-    return json.loads(made.model_dump_json(exclude_unset=True, warnings=False))
+    whole: dict[str, Any] = json.loads(made.model_dump_json(exclude_unset=True, warnings=False))
+    return whole
 
 
 def reply(body: object, status: int = 200, **headers: str) -> HttpResponse:
@@ -205,7 +206,8 @@ def sse(events: Iterable[Mapping[str, Any]], *, newline: str = "\n") -> bytes:
 
 def chunks(data: bytes, at: Target = OLD, built: Built | None = None, cuts: Sequence[int] = ()) -> list[ChatChunk]:
     """Return the chunks of a stream whose bytes arrive cut at these places; the stream must be complete."""
-    decoder, events, made = WIRE.decoder(built or built_for(at), at), EventDecoder(), []
+    decoder, events = WIRE.decoder(built or built_for(at), at), EventDecoder()
+    made: list[ChatChunk] = []
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
     for start, end in pairwise(edges):
         for event in events.feed(data[start:end]):

@@ -27,7 +27,7 @@ from wire.anthropic_kit import (
     usage,
 )
 
-from omnilabs._messages import Opaque, ReasoningPart, ToolCall
+from omnilabs._messages import Opaque, ReasoningPart, TextPart, ToolCall
 from omnilabs._models import Price
 from omnilabs._response import ChatResponse
 from omnilabs._sse import EventDecoder
@@ -206,7 +206,12 @@ def test_an_answer_goes_back_as_it_came(name, how):
 
 def test_thinking_of_this_provider_is_left_out_for_another():
     response = parse(ANSWERS["thinking and tools"])
-    assert {part.opaque.provider for part in response.parts} == {"anthropic"}
+    providers: set[str] = set()
+    for part in response.parts:
+        assert isinstance(part, TextPart | ReasoningPart)
+        assert part.opaque is not None
+        providers.add(part.opaque.provider)
+    assert providers == {"anthropic"}
     assert response.tool_calls[0].opaque == Opaque("anthropic", {"thoughts_before": 1})
     assert response.tool_calls[1] == ToolCall("t2", "g", "{}")
 

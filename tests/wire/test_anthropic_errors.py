@@ -113,6 +113,7 @@ def test_no_key_gets_out_through_an_error():
     body = {"type": "error", "error": {"type": "authentication_error", "message": said}}
     error = WIRE.error(reply(body, 401), OLD)
     assert "sk-ant-api03" not in str(error)
+    assert isinstance(error, AuthenticationError)
     assert "sk-ant-api03" not in repr(error.body)
 
 

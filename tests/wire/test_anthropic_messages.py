@@ -10,6 +10,7 @@ import pytest
 from wire.anthropic_kit import KEY, NEW, OLD, WEATHER, build, request, target
 
 from omnilabs._messages import AudioPart, ChatMessage, FilePart, ImagePart, Opaque, ReasoningPart, TextPart, ToolCall
+from omnilabs._secret import Secret
 from omnilabs.errors import InvalidRequestError, UnsupportedParameterError
 from omnilabs.providers._anthropic import WIRE
 from omnilabs.providers._base import Target
@@ -20,11 +21,13 @@ PDF = "JVBERi0xLjQK"
 
 
 def turns(*messages: Any, at: Target = OLD, **settings: Any) -> list[dict[str, Any]]:
-    return build(list(messages), at, **settings)[0]["messages"]
+    written: list[dict[str, Any]] = build(list(messages), at, **settings)[0]["messages"]
+    return written
 
 
 def blocks(*parts: Any, at: Target = OLD) -> list[dict[str, Any]]:
-    return turns(ChatMessage("user", list(parts)), at=at)[0]["content"]
+    content: list[dict[str, Any]] = turns(ChatMessage("user", list(parts)), at=at)[0]["content"]
+    return content
 
 
 # ---- the route and the key
@@ -50,7 +53,9 @@ def test_an_address_may_be_given_with_or_without_the_version(base_url):
 
 def test_the_key_is_in_one_header_and_does_not_show():
     http = build("Hi")[1].http
-    assert http.headers["x-api-key"].reveal() == KEY
+    key = http.headers["x-api-key"]
+    assert isinstance(key, Secret)
+    assert key.reveal() == KEY
     assert KEY not in repr(http)
     assert KEY.encode() not in http.body
     assert KEY not in http.url

@@ -126,7 +126,13 @@ def test_what_has_no_place_is_refused_or_dropped_and_reported(name, settings, le
 
 
 def test_settings_of_other_wires_are_not_taken():
-    refused = {"seed": 1, "presence_penalty": 0.1, "frequency_penalty": 0.1, "logprobs": True, "top_logprobs": 2}
+    refused: dict[str, Any] = {
+        "seed": 1,
+        "presence_penalty": 0.1,
+        "frequency_penalty": 0.1,
+        "logprobs": True,
+        "top_logprobs": 2,
+    }
     asked = request("Hi", **refused)
     with pytest.raises(UnsupportedParameterError) as caught:
         fit(asked, OLD, WIRE.params)

@@ -78,6 +78,7 @@ def test_a_model_that_cannot_be_forced_is_asked_for_a_schema_but_not_for_just_an
 
 def test_an_empty_answer_is_an_empty_object():
     _, built = build("Hi", response_format={"type": "json_object"})
+    assert built.answer_tool is not None
     whole = message(tool_use(built.answer_tool), stop="tool_use")
     assert parse(whole, OLD, built).content == "{}"
     assert streamed(sse(stream_events(whole)), OLD, built).content == "{}"
@@ -104,6 +105,7 @@ def test_a_schema_with_tools_lets_the_model_call_or_answer():
 
 def test_an_answer_beside_a_call_leaves_the_call_to_be_made():
     _, built = build("Hi", PLAIN, response_format=BY_SCHEMA, tools=[WEATHER])
+    assert built.answer_tool is not None
     both = message(tool_use(built.answer_tool, "t1", n=1), tool_use("get_weather", "t2", city="Rome"), stop="tool_use")
     for response in (parse(both, PLAIN, built), streamed(sse(stream_events(both)), PLAIN, built)):
         assert (response.content, response.finish_reason) == ('{"n": 1}', "tool_calls")

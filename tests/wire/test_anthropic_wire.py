@@ -70,12 +70,13 @@ def ask(client: Any, *, stream: bool = False, **settings: Any) -> Any:
 
 def ask_sdk(server: LLMockServer, **settings: Any) -> anthropic.types.Message:
     with anthropic.Anthropic(base_url=server.base_url("anthropic"), api_key=KEY, max_retries=0) as sdk:
-        return sdk.messages.create(
+        answer: anthropic.types.Message = sdk.messages.create(
             model=MODEL,
             max_tokens=8_000,
             messages=[{"role": "user", "content": [{"type": "text", "text": "Hi"}]}],
             **settings,
         )
+    return answer
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])

@@ -263,6 +263,7 @@ def test_no_usage_is_counted_twice_or_below_zero(usage: dict[str, Any]):
     assert got.output_tokens == usage.get("candidatesTokenCount", 0) + usage.get("thoughtsTokenCount", 0)
     assert got.uncached_input_tokens is not None
     assert min(got.uncached_input_tokens, got.cache_read_tokens, got.input_audio_tokens) >= 0
+    assert got.output_tokens is not None
     assert got.reasoning_tokens <= got.output_tokens
 
 

@@ -135,6 +135,7 @@ def model(*parts: types.Part) -> types.Content:
     return types.Content(role="model", parts=list(parts))
 
 
+SEEN: list[Any] = ["See", ImagePart.from_bytes(PIXEL, "image/png"), ImagePart(url="https://h/a.png")]
 REQUESTS: Sequence[tuple[str, Any, dict[str, Any], Any, dict[str, Any]]] = [
     ("text", "Hi", {}, "Hi", {}),
     ("unicode", "東京 😀", {"temperature": 0.5}, "東京 😀", {"temperature": 0.5}),
@@ -202,7 +203,7 @@ REQUESTS: Sequence[tuple[str, Any, dict[str, Any], Any, dict[str, Any]]] = [
     ),
     (
         "image",
-        [ChatMessage("user", ["See", ImagePart.from_bytes(PIXEL, "image/png"), ImagePart(url="https://h/a.png")])],
+        [ChatMessage("user", SEEN)],
         {},
         [
             user(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -381,7 +381,7 @@ def test_openrouters_details_go_back_as_they_came_streamed_or_not():
         {**DETAILS[0], "text": ""},
         DETAILS[1],
     ]
-    stream = [delta(reasoning=p.get("text"), reasoning_details=[p]) for p in pieces]
+    stream: list[Any] = [delta(reasoning=p.get("text"), reasoning_details=[p]) for p in pieces]
     stream += [delta(content="Yes."), delta("stop"), "[DONE]"]
     for answer in (whole, streamed(stream, to)):
         assert answer.reasoning == "Hm."
@@ -715,12 +715,13 @@ def test_an_error_inside_an_answer_is_mapped_as_if_it_were_the_status(error: Any
     of_choice["choices"][0]["error"] = error
     piece = delta()
     piece["choices"][0]["error"] = error
-    for tried in (
+    ways: list[Callable[[], object]] = [
         lambda: parse({"error": error}),
         lambda: parse(of_choice),
         lambda: streamed([delta(content="x"), {"error": error}]),
         lambda: streamed([delta(content="x"), piece]),
-    ):
+    ]
+    for tried in ways:
         with pytest.raises(APIStatusError) as raised:
             tried()
         assert type(raised.value) is kind

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from integrations.langchain.chat_server import ChatServer
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
+from langchain_core.outputs import ChatGeneration
 
 from langchain_omni import ChatOmni
 
@@ -18,6 +19,7 @@ def whole(chunks: Any) -> AIMessageChunk:
     merged: Any = None
     for chunk in chunks:
         merged = chunk if merged is None else merged + chunk
+    assert isinstance(merged, AIMessageChunk)
     return merged
 
 
@@ -193,5 +195,7 @@ def test_an_edited_answer_is_sent_as_edited(chat_server: ChatServer):
 def test_totals_of_a_generation_sum_cost_and_count_models(served: dict[str, Any]):
     model = ChatOmni(model="gpt-4o", **served)
     result = model.generate([[HumanMessage("one")], [HumanMessage("two")]])
-    costs = [row[0].message.response_metadata["cost"] for row in result.generations]
+    answers = [row[0] for row in result.generations if isinstance(row[0], ChatGeneration)]
+    assert len(answers) == 2
+    costs = [answer.message.response_metadata["cost"] for answer in answers]
     assert result.llm_output == {"models": {"gpt-4o-2026-01-01": 2}, "cost": pytest.approx(sum(costs))}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import AIMessage, AIMessageChunk, ToolCallChunk
 
 import langchain_omni.chat_models  # noqa: F401  # registers the translator
 
@@ -23,7 +23,8 @@ def blocks(content: Any = "", **fields: Any) -> list[Any]:
 def citing(*annotations: dict[str, Any]) -> list[Any]:
     (text,) = blocks("It is salty.", additional_kwargs={"annotations": list(annotations)})
     assert text["text"] == "It is salty."
-    return text["annotations"]
+    read: list[Any] = text["annotations"]
+    return read
 
 
 def test_calls_good_and_broken_are_blocks():
@@ -81,12 +82,12 @@ def test_blocks_that_are_there_already_stay_and_calls_come_once():
 
 @pytest.mark.parametrize("index", [None, 0, 3])
 def test_a_calls_pieces_stay_pieces_until_the_last_chunk(index: int | None):
-    piece = {"name": "add", "args": '{"a"', "id": "c1", "index": index, "type": "tool_call_chunk"}
-    chunk = AIMessageChunk("", response_metadata=OURS, tool_call_chunks=[piece])
+    piece: ToolCallChunk = {"name": "add", "args": '{"a"', "id": "c1", "index": index, "type": "tool_call_chunk"}
+    chunk = AIMessageChunk(content="", response_metadata=OURS, tool_call_chunks=[piece])
     (block,) = chunk.content_blocks
     assert block["type"] == "tool_call_chunk"
     assert block.get("index") == index
-    rest = {"name": None, "args": ": 1}", "id": None, "index": index, "type": "tool_call_chunk"}
-    last = AIMessageChunk("", response_metadata=OURS, tool_call_chunks=[rest], chunk_position="last")
+    rest: ToolCallChunk = {"name": None, "args": ": 1}", "id": None, "index": index, "type": "tool_call_chunk"}
+    last = AIMessageChunk(content="", response_metadata=OURS, tool_call_chunks=[rest], chunk_position="last")
     if index is not None:
         assert (chunk + last).content_blocks == [CALL]

@@ -75,7 +75,9 @@ def test_every_public_name_loads_and_no_other():
 
 def _loaded(code: str) -> list[str]:
     probe = f"{code}; import sys, json; print(json.dumps(sorted(sys.modules)))"
-    return json.loads(subprocess.run([sys.executable, "-c", probe], check=True, capture_output=True, text=True).stdout)
+    done = subprocess.run([sys.executable, "-c", probe], check=True, capture_output=True, text=True)
+    loaded: list[str] = json.loads(done.stdout)
+    return loaded
 
 
 def test_importing_a_model_loads_no_agent_and_no_other_framework():

@@ -24,7 +24,8 @@ def model(served: dict[str, Any]) -> ChatOmni:
 
 
 def cost_of(answer: AIMessage) -> float:
-    return answer.response_metadata["cost"]
+    cost: float = answer.response_metadata["cost"]
+    return cost
 
 
 async def test_every_way_to_ask_is_counted_once(model: ChatOmni):

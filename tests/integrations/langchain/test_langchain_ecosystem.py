@@ -52,7 +52,7 @@ def scripted(request: pytest.FixtureRequest, backend: dict[str, Any]) -> None:
 
 @pytest.mark.usefixtures("scripted")
 def test_an_agent_calls_its_tool_and_answers(model: ChatOmni):
-    agent = create_agent(model, [get_weather])
+    agent: Any = create_agent(model, [get_weather])
     messages = agent.invoke({"messages": "What is the weather in Paris?"})["messages"]
     assert [type(message) for message in messages] == [HumanMessage, AIMessage, ToolMessage, AIMessage]
     assert messages[1].tool_calls[0]["args"] == {"city": "Paris"}
@@ -63,7 +63,7 @@ def test_an_agent_calls_its_tool_and_answers(model: ChatOmni):
 
 @pytest.mark.usefixtures("scripted")
 async def test_an_agent_streams_messages_and_updates(model: ChatOmni):
-    agent = create_agent(model, [get_weather])
+    agent: Any = create_agent(model, [get_weather])
     nodes: list[str] = []
     text = ""
     async for mode, item in agent.astream(
@@ -79,7 +79,7 @@ async def test_an_agent_streams_messages_and_updates(model: ChatOmni):
 
 @pytest.mark.usefixtures("scripted")
 def test_an_agent_remembers_with_a_checkpointer(model: ChatOmni):
-    agent = create_agent(model, [get_weather], checkpointer=InMemorySaver())
+    agent: Any = create_agent(model, [get_weather], checkpointer=InMemorySaver())
     thread: Any = {"configurable": {"thread_id": "1"}}
     agent.invoke({"messages": "What is the weather in Paris?"}, thread)
     state = agent.invoke({"messages": "Thank you."}, thread)
@@ -89,7 +89,7 @@ def test_an_agent_remembers_with_a_checkpointer(model: ChatOmni):
 @pytest.mark.parametrize("strategy", [None, ProviderStrategy, ToolStrategy])
 async def test_an_agent_ends_in_the_form_asked_for(model: ChatOmni, strategy: Any):
     form = Weather if strategy is None else strategy(Weather)
-    agent = create_agent(model, response_format=form)
+    agent: Any = create_agent(model, response_format=form)
     question = {"messages": "The weather in 'Paris' is fine"}
     assert isinstance(agent.invoke(question)["structured_response"], Weather)
     assert isinstance((await agent.ainvoke(question))["structured_response"], Weather)
@@ -125,7 +125,7 @@ async def test_a_rag_chain_answers_from_what_was_found(request: pytest.FixtureRe
 
 
 async def test_a_batch_of_200_keeps_its_order(model: ChatOmni):
-    prompts = [f"Repeat the number {number}" for number in range(200)]
+    prompts: list[Any] = [f"Repeat the number {number}" for number in range(200)]
     with get_omni_cost_callback() as cost:
         answers = model.batch(prompts, config={"max_concurrency": 16})
         again = await model.abatch(prompts, config={"max_concurrency": 16})
@@ -142,9 +142,9 @@ async def test_events_tell_start_chunks_and_end(model: ChatOmni):
     assert kinds[0] == "on_chat_model_start"
     assert kinds[-1] == "on_chat_model_end"
     assert set(kinds[1:-1]) == {"on_chat_model_stream"}
-    first: Any = events[1]["data"]["chunk"]  # type: ignore[typeddict-item]
+    first: Any = events[1]["data"]["chunk"]
     assert first.response_metadata["model_name"]
-    end: Any = events[-1]["data"]["output"]  # type: ignore[typeddict-item]
+    end: Any = events[-1]["data"]["output"]
     assert end.response_metadata["cost"] is not None
 
 

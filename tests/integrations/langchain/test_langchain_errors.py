@@ -25,7 +25,7 @@ def model(served: dict[str, Any]) -> ChatOmni:
 
 
 def made(cls: type[omni.OmniError]) -> omni.OmniError:
-    extra = {"phase": "connect"} if issubclass(cls, omni.TransportError) else {}
+    extra: dict[str, Any] = {"phase": "connect"} if issubclass(cls, omni.TransportError) else {}
     return cls("it failed", provider="openai", model="gpt-4o", request_id="r1", **extra)
 
 
@@ -43,6 +43,7 @@ def test_every_error_stays_itself_and_becomes_langchains(cls: type[omni.OmniErro
 @pytest.mark.parametrize("cls", CLASSES)
 def test_every_error_survives_pickling(cls: type[omni.OmniError]):
     both = to_langchain_error(made(cls))
+    assert isinstance(both, core.ModelError)
     again = pickle.loads(pickle.dumps(both))
     assert type(again) is type(both)
     assert (again.message, again.is_retryable, again.model) == (both.message, both.is_retryable, both.model)
@@ -101,6 +102,7 @@ async def test_a_stream_that_breaks_is_both_too_and_holds_what_came(chat_server:
     with pytest.raises(core.ModelConnectionError) as caught:
         await way(model)
     assert isinstance(caught.value, omni.StreamInterruptedError)
+    assert caught.value.partial is not None
     assert caught.value.partial.content == "half an ans"
 
 
@@ -143,7 +145,7 @@ def test_middleware_retries_what_may_pass_and_nothing_else(chat_server: ChatServ
     from langchain.agents.middleware import ModelRetryMiddleware
 
     retry = ModelRetryMiddleware(max_retries=2, initial_delay=0.0, jitter=False, on_failure="error")
-    agent = create_agent(model, middleware=[retry])
+    agent: Any = create_agent(model, middleware=[retry])
     chat_server.script(Reply(503, {"error": {"message": "busy"}}))
     agent.invoke({"messages": "hi"})
     assert len(chat_server.requests) == 2
@@ -162,7 +164,8 @@ def test_retries_happen_in_one_layer(chat_server: ChatServer, served: dict[str, 
 
 
 def test_leaving_a_stream_early_gives_the_connection_up(served: dict[str, Any]):
-    model = ChatOmni(model="gpt-4o", max_connections=1, timeout=5, **served)
+    settings: dict[str, Any] = {"model": "gpt-4o", "max_connections": 1, "timeout": 5}
+    model = ChatOmni(**settings, **served)
     for _ in range(3):
         for _ in model.stream("Tell me about the sea."):
             break

@@ -20,7 +20,10 @@ from langchain_omni import ChatOmni
 from omnilabs.errors import InvalidRequestError
 
 PNG = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}}
-PDF = {"type": "file", "file": {"filename": "file.pdf", "file_data": "data:application/pdf;base64,aGk="}}
+PDF: dict[str, Any] = {
+    "type": "file",
+    "file": {"filename": "file.pdf", "file_data": "data:application/pdf;base64,aGk="},
+}
 WAV = {"type": "input_audio", "input_audio": {"data": "aGk=", "format": "wav"}}
 HI = {"type": "text", "text": "hi"}
 CALL = {"name": "add", "args": {"a": "ä"}, "id": "c1", "type": "tool_call"}
@@ -30,7 +33,8 @@ WIRE_CALL = {"id": "c1", "type": "function", "function": {"name": "add", "argume
 def sent(server: ChatServer, served: dict[str, Any], *messages: BaseMessage) -> list[dict[str, Any]]:
     """Return what the messages are on the wire, after a first human one."""
     ChatOmni(model="gpt-4o", **served).invoke([HumanMessage("first"), *messages])
-    return server.requests[-1].json["messages"][1:]
+    every: list[dict[str, Any]] = server.requests[-1].json["messages"]
+    return every[1:]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.tools import tool
 
 from langchain_omni import ChatOmni
+from langchain_omni._binding import OmniBinding
 from omnilabs.errors import ConfigurationError, NoEligibleModelError
 from omnilabs.types import Capabilities, Decision, ModelInfo, Price
 
@@ -21,8 +22,8 @@ LOW, HIGH = Price(Decimal(1), Decimal(1)), Price(Decimal(100), Decimal(100))
 CHEAP = ModelInfo("cheap", "openai", price=LOW, scores={"MMLU": 0.5})
 DEAR = ModelInfo("dear", "openai", price=HIGH, scores={"MMLU": 0.9}, capabilities=Capabilities(images=True))
 MODELS = [CHEAP, DEAR]
-ACCURATE = {"rel_accuracy": 1.0, "rel_cost": 0.0}
-THRIFTY = {"rel_accuracy": 0.0, "rel_cost": 1.0}
+ACCURATE: dict[str, Any] = {"rel_accuracy": 1.0, "rel_cost": 0.0}
+THRIFTY: dict[str, Any] = {"rel_accuracy": 0.0, "rel_cost": 1.0}
 
 
 @tool
@@ -37,7 +38,8 @@ def model(served: dict[str, Any]) -> ChatOmni:
 
 
 def answered(message: AIMessage) -> str:
-    return message.response_metadata["model_name"].removesuffix("-2026-01-01")
+    name: str = message.response_metadata["model_name"]
+    return name.removesuffix("-2026-01-01")
 
 
 def test_weights_on_the_model_choose(served: dict[str, Any]):
@@ -81,6 +83,7 @@ def test_binding_is_kept_through_tools_and_schemas(model: ChatOmni):
 
 async def test_a_binding_gives_the_decision_for_what_is_bound(model: ChatOmni):
     bound = model.bind_tools([look]).bind(**ACCURATE)
+    assert isinstance(bound, OmniBinding)
     assert model.select("hi").model == "cheap"
     assert bound.select("hi").model == "dear"
     assert (await bound.aselect("hi")).model == "dear"
@@ -230,5 +233,6 @@ def test_select_counts_tools_and_schemas_as_needs(served: dict[str, Any]):
 
 
 def test_select_in_hosted_mode_says_why_not():
+    hosted: dict[str, Any] = {"mode": "hosted", "api_key": "k"}
     with pytest.raises(ConfigurationError, match="no route for the decision alone"):
-        ChatOmni(mode="hosted", api_key="k").select("hi")
+        ChatOmni(**hosted).select("hi")

@@ -25,8 +25,9 @@ from omnilabs.types import Decision, ModelInfo, Price
 CHEAP = ModelInfo("cheap", "openai", price=Price(Decimal(1), Decimal(1)), scores={"MMLU": 0.5})
 DEAR = ModelInfo("dear", "gemini", "models/dear-1", price=Price(Decimal(100), Decimal(100)), scores={"MMLU": 0.9})
 OWN = ModelInfo("local/tiny", "local", price=Price(Decimal(0), Decimal(0)), scores={"MMLU": 0.4})
-ACCURATE = {"rel_accuracy": 1.0, "rel_cost": 0.0}
-THRIFTY = {"rel_accuracy": 0.0, "rel_cost": 1.0}
+ACCURATE: dict[str, Any] = {"rel_accuracy": 1.0, "rel_cost": 0.0}
+THRIFTY: dict[str, Any] = {"rel_accuracy": 0.0, "rel_cost": 1.0}
+HI: Any = {"messages": "hi"}  # LangGraph takes plain text; its types do not say so
 
 
 @tool
@@ -78,7 +79,7 @@ def test_a_selector_without_anything_to_choose_from_says_so():
 
 def test_a_run_stays_with_its_model_and_the_next_run_chooses_again(chat_server: ChatServer, served: dict[str, Any]):
     model = ChatOmni(models=[CHEAP, _openai(DEAR)], **THRIFTY, **served)
-    agent = create_agent(model, [look], middleware=[OmniRouterMiddleware()], checkpointer=InMemorySaver())
+    agent: Any = create_agent(model, [look], middleware=[OmniRouterMiddleware()], checkpointer=InMemorySaver())
     thread: Any = {"configurable": {"thread_id": "1"}}
     state = agent.invoke({"messages": "Look what up?"}, thread)
     assert [request.json["model"] for request in chat_server.requests] == ["cheap", "cheap"]
@@ -91,7 +92,7 @@ def test_a_run_stays_with_its_model_and_the_next_run_chooses_again(chat_server: 
 
 async def test_scope_call_chooses_for_every_call(chat_server: ChatServer, served: dict[str, Any]):
     model = ChatOmni(models=[CHEAP, _openai(DEAR)], **ACCURATE, **served)
-    agent = create_agent(model, [look], middleware=[OmniRouterMiddleware(scope="call")])
+    agent: Any = create_agent(model, [look], middleware=[OmniRouterMiddleware(scope="call")])
     state = await agent.ainvoke({"messages": "Look what up?"})
     assert [request.json["model"] for request in chat_server.requests] == ["models/dear-1"] * 2
     assert state["omni_route"]["model"] == "dear"
@@ -102,13 +103,13 @@ def test_the_chosen_model_may_be_any_integrations(served: dict[str, Any]):
     chooser = ChatOmni(models=[CHEAP, _openai(DEAR)], **ACCURATE, **served)
     router = OmniRouterMiddleware(chooser, models={"cheap": ChatOmni(**served), "openai/dear": theirs})
     agent = create_agent(theirs, middleware=[router])
-    assert agent.invoke({"messages": "hi"})["messages"][-1].text == "from another integration"
+    assert agent.invoke(HI)["messages"][-1].text == "from another integration"
 
 
 def test_an_agent_of_another_integration_without_a_chooser_is_told_so():
     theirs = GenericFakeChatModel(messages=iter([AIMessage("x")]))
     with pytest.raises(ConfigurationError, match="pass OmniRouterMiddleware a ChatOmni"):
-        create_agent(theirs, middleware=[OmniRouterMiddleware()]).invoke({"messages": "hi"})
+        create_agent(theirs, middleware=[OmniRouterMiddleware()]).invoke(HI)
 
 
 def test_a_choice_that_fails_ends_the_run(served: dict[str, Any]):
@@ -116,7 +117,7 @@ def test_a_choice_that_fails_ends_the_run(served: dict[str, Any]):
     small = ModelInfo("cheap", "openai", max_output_tokens=10)
     agent = create_agent(model.model_copy(update={"models": [small]}), middleware=[OmniRouterMiddleware()])
     with pytest.raises(NoEligibleModelError):
-        agent.invoke({"messages": "hi"})
+        agent.invoke(HI)
 
 
 def _openai(model: ModelInfo) -> ModelInfo:
@@ -131,19 +132,18 @@ def test_the_decision_model_answers_which_model_where_langchain_has_such_models(
         with pytest.raises(ImportError, match=r"langchain-core 1\.8"):
             import_module("langchain_omni.decisions")
         return
-    from langchain_core.decisions import Choice, Noul
-
     from langchain_omni import OmniDecisionModel
 
+    decisions = import_module("langchain_core.decisions")  # mypy sees a core without it
     chooser = ChatOmni(models=[CHEAP, _openai(DEAR)], **THRIFTY, **served)
     router = OmniDecisionModel(chooser=chooser, labels={"small": "cheap", "large": "dear"})
-    which = Choice(instructions="Which?", criteria={"small": None, "large": None})
+    which = decisions.Choice(instructions="Which?", criteria={"small": None, "large": None})
     answer = router.invoke({"state": HumanMessage("hi"), "questions": {"which": which}}).choices["which"]
     assert answer.choice == "small"
     assert sum(answer.probabilities.values()) == pytest.approx(1)
     assert answer.confidence == answer.probabilities["small"] > 0.5
     with pytest.raises(InvalidRequestError, match="Choice among models"):
-        router.invoke({"state": "hi", "questions": {"urgent": Noul(instructions="Is it urgent?")}})
+        router.invoke({"state": "hi", "questions": {"urgent": decisions.Noul(instructions="Is it urgent?")}})
 
 
 # ---- init_chat_model
@@ -169,7 +169,8 @@ def test_another_table_of_providers_is_an_error_that_says_what_to_do(monkeypatch
 @pytest.mark.usefixtures("registered")
 def test_an_agent_takes_our_name_once_asked_to(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("OMNI_MODE", "sandbox")
-    assert "hello" in create_agent("omni:auto").invoke({"messages": "hello"})["messages"][-1].text
+    agent: Any = create_agent("omni:auto")
+    assert "hello" in agent.invoke({"messages": "hello"})["messages"][-1].text
 
 
 @pytest.mark.usefixtures("registered")

@@ -23,13 +23,14 @@ KEY = "sk-canary-0123456789abcdef"
 
 
 def test_standard_names_are_read_as_the_clients(served: dict[str, Any]):
-    model = ChatOmni(model_name="gpt-4o", timeout=7, stop_sequences=["."], max_retries=0, **served)
+    standard: dict[str, Any] = {"model_name": "gpt-4o", "timeout": 7, "stop_sequences": ["."], "max_retries": 0}
+    model = ChatOmni(**standard, **served)
     assert (model.model, model.model_name, model.timeout_s, model.stop) == ("gpt-4o", "gpt-4o", 7, ["."])
 
 
 def test_an_unknown_setting_is_refused_and_not_dropped():
     with pytest.raises(ValidationError, match="rel_costs"):
-        ChatOmni(rel_costs=0.9)
+        ChatOmni(rel_costs=0.9)  # type: ignore[call-arg]  # wrong on purpose
     with pytest.raises(TypeError, match="rel_costs"):
         ChatOmni(mode="sandbox").invoke("hi", rel_costs=0.9)
 
@@ -49,7 +50,8 @@ def test_per_call_settings_reach_the_wire(chat_server: ChatServer, served: dict[
 
 
 def test_timeout_is_in_seconds(chat_server: ChatServer):
-    slow = ChatOmni(model="sandbox/timeout", mode="sandbox", timeout=0.2, max_retries=0)
+    settings: dict[str, Any] = {"model": "sandbox/timeout", "mode": "sandbox", "timeout": 0.2, "max_retries": 0}
+    slow = ChatOmni(**settings)
     begun = time.monotonic()
     with pytest.raises(TimeoutError):
         slow.invoke("hi")
@@ -60,8 +62,9 @@ def test_timeout_is_in_seconds(chat_server: ChatServer):
 
 
 def test_a_key_never_shows():
+    given: dict[str, Any] = {"api_key": KEY}
     model = ChatOmni(
-        api_key=KEY, providers={"openai": {"api_key": KEY + "2", "headers": {"authorization": f"Bearer {KEY}3"}}}
+        **given, providers={"openai": {"api_key": KEY + "2", "headers": {"authorization": f"Bearer {KEY}3"}}}
     )
     shown = [
         repr(model),
@@ -242,7 +245,8 @@ def test_the_profile_of_auto_counts_the_providers_that_can_be_asked():
     assert openai is not None
     assert every is not None
     assert openai["max_input_tokens"] >= every["max_input_tokens"]
-    assert ChatOmni(mode="hosted", api_key="k").profile is None
+    hosted: dict[str, Any] = {"mode": "hosted", "api_key": "k"}
+    assert ChatOmni(**hosted).profile is None
 
 
 def test_tokens_are_counted_without_a_vocabulary_or_a_network():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import pytest
 from integrations.langchain.chat_server import ChatServer
@@ -18,7 +18,16 @@ _EVERYTHING = Capabilities(tools=True, images=True, pdf=True, audio=True, json_s
 _MODELS = [ModelInfo(f"omnivore-{size}", "openai", capabilities=_EVERYTHING) for size in ("small", "large")]
 _AUTO = {"model": "auto", "models": _MODELS, "rel_cost": 0.2}
 _NAMED = {"model": "gpt-4o"}
-_DETAILS = ["audio_input", "audio_output", "reasoning_output", "cache_read_input", "cache_creation_input"]
+_Detail: TypeAlias = Literal[
+    "audio_input", "audio_output", "reasoning_output", "cache_read_input", "cache_creation_input"
+]
+_DETAILS: list[_Detail] = [
+    "audio_input",
+    "audio_output",
+    "reasoning_output",
+    "cache_read_input",
+    "cache_creation_input",
+]
 
 
 class _Flags:
@@ -39,7 +48,10 @@ class _Flags:
     returns_usage_metadata = True
     supports_model_override = True
     model_override_value = "gpt-4o-mini"
-    supported_usage_metadata_details: ClassVar = {"invoke": _DETAILS, "stream": _DETAILS}
+    supported_usage_metadata_details: ClassVar[dict[Literal["invoke", "stream"], list[_Detail]]] = {
+        "invoke": _DETAILS,
+        "stream": _DETAILS,
+    }
 
 
 class _Unit(_Flags, ChatModelUnitTests):
@@ -101,6 +113,7 @@ class _Integration(_Flags, ChatModelIntegrationTests):
         whole: Any = None
         for chunk in model.stream(prompt):
             whole = chunk if whole is None else whole + chunk
+        assert isinstance(whole, AIMessage)
         return whole
 
     def invoke_with_audio_input(self, *, stream: bool = False) -> AIMessage:

@@ -13,6 +13,7 @@ from loopback import Reply, events
 from pydantic import BaseModel
 
 from langchain_omni import ChatOmni, OmniRefusalError
+from langchain_omni._binding import OmniBinding
 from omnilabs.errors import InvalidRequestError
 
 
@@ -108,14 +109,14 @@ def test_broken_arguments_are_an_invalid_call_not_an_error(chat_server: ChatServ
 
 @pytest.mark.parametrize("method", ["json_schema", "function_calling"])
 @pytest.mark.parametrize("schema", [City, CityDict, SCHEMA], ids=["pydantic", "typeddict", "json_schema"])
-def test_an_answer_has_the_form_asked_for(model: ChatOmni, schema: Any, method: str):
+def test_an_answer_has_the_form_asked_for(model: ChatOmni, schema: Any, method: Any):
     answer = model.with_structured_output(schema, method=method).invoke("a city 'Bern' of 12")
     assert type(answer) is (City if schema is City else dict)
     assert dict(answer) == {"name": "Bern", "people": 12}
 
 
 @pytest.mark.parametrize("method", ["json_schema", "function_calling"])
-def test_strict_reaches_the_wire(chat_server: ChatServer, model: ChatOmni, method: str):
+def test_strict_reaches_the_wire(chat_server: ChatServer, model: ChatOmni, method: Any):
     model.with_structured_output(City, method=method, strict=True).invoke("hi 'x' 3")
     body = chat_server.requests[-1].json
     asked = body["response_format"]["json_schema"] if method == "json_schema" else body["tools"][0]["function"]
@@ -169,7 +170,7 @@ def test_a_structured_answer_is_streamed_as_it_grows(model: ChatOmni):
 
 
 @pytest.mark.parametrize(("schema", "method"), [(City, "yaml"), (None, "json_schema"), (None, "function_calling")])
-def test_a_wrong_method_or_a_missing_schema_is_refused(model: ChatOmni, schema: Any, method: str):
+def test_a_wrong_method_or_a_missing_schema_is_refused(model: ChatOmni, schema: Any, method: Any):
     with pytest.raises(InvalidRequestError):
         model.with_structured_output(schema, method=method)
 
@@ -179,8 +180,10 @@ def test_json_mode_takes_any_form(model: ChatOmni):
 
 
 @pytest.mark.parametrize("method", ["json_schema", "json_mode"])
-def test_tools_bound_before_a_schema_stay(chat_server: ChatServer, model: ChatOmni, method: str):
-    chain = model.bind_tools([add]).with_structured_output(City, method=method, include_raw=True)
+def test_tools_bound_before_a_schema_stay(chat_server: ChatServer, model: ChatOmni, method: Any):
+    bound = model.bind_tools([add])
+    assert isinstance(bound, OmniBinding)
+    chain = bound.with_structured_output(City, method=method, include_raw=True)
     chain.invoke("JSON of a city 'Bern' of 3")
     body = chat_server.requests[-1].json
     assert [each["function"]["name"] for each in body["tools"]] == ["add"]
@@ -188,7 +191,9 @@ def test_tools_bound_before_a_schema_stay(chat_server: ChatServer, model: ChatOm
 
 
 def test_a_schema_by_function_calling_takes_the_place_of_bound_tools(chat_server: ChatServer, model: ChatOmni):
-    chain = model.bind_tools([add], tool_choice="add").with_structured_output(City, method="function_calling")
+    bound = model.bind_tools([add], tool_choice="add")
+    assert isinstance(bound, OmniBinding)
+    chain = bound.with_structured_output(City, method="function_calling")
     assert chain.invoke("a city 'Bern' of 3") == City(name="Bern", people=3)
     assert [each["function"]["name"] for each in chat_server.requests[-1].json["tools"]] == ["City"]
 

@@ -16,7 +16,7 @@ from llama_index.core.response_synthesizers import ResponseMode
 from llama_index.core.retrievers import RouterRetriever
 from llama_index.core.schema import TextNode
 from llama_index.core.tools import QueryEngineTool, RetrieverTool
-from llama_index.retrievers.bm25 import BM25Retriever
+from llama_index.retrievers.bm25 import BM25Retriever  # type: ignore[import-untyped]  # it ships no types
 
 from llamaindex_omni import OmniLLM, OmniSelector
 from llamaindex_omni.testing import Calls, OpenAIServer, Say, Structured, ToolCallReply
@@ -163,6 +163,7 @@ def test_the_router_query_engine_asks_the_right_engine_in_the_sandbox(
 ) -> None:
     engine = RouterQueryEngine.from_defaults(engines(sandbox), llm=sandbox, selector=OmniSelector(sandbox))
     response = engine.query(question)
+    assert response.metadata is not None
     chosen = response.metadata["selector_result"]
     assert ["guide", "prices"][chosen.ind] == place
     assert chosen.omni["decision"]["ranked"]

@@ -22,7 +22,8 @@ def server(request: pytest.FixtureRequest) -> Iterator[OmniServer]:
 
 
 def made(server: OmniServer, **settings: Any) -> OmniLLM:
-    return OmniLLM(api_key="omni-test-key", base_url=server.url, **settings)
+    hosted: dict[str, Any] = {"api_key": "omni-test-key", "base_url": server.url}
+    return OmniLLM(**hosted, **settings)
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)

@@ -120,7 +120,9 @@ def test_citable_material_goes_with_its_title_and_source() -> None:
 
 
 def test_citations_in_an_answer_are_not_sent_back_as_its_words() -> None:
-    quote = CitationBlock(cited_content="Sales rose.", source="a", title="b", additional_location_info={})
+    quote = CitationBlock(
+        cited_content=TextBlock(text="Sales rose."), source="a", title="b", additional_location_info={}
+    )
     assert parts(sent(TextBlock(text="They rose."), quote, role="assistant")) == [TextPart("They rose.")]
 
 

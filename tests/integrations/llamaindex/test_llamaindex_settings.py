@@ -45,8 +45,9 @@ def test_without_a_word_whom_to_ask_it_says_what_to_do() -> None:
 
 
 def test_a_misspelt_setting_is_refused_without_showing_the_others() -> None:
+    misspelt: dict[str, Any] = {"api_key": "sk-secret-123456", "temprature": 1}
     with pytest.raises(ValidationError, match="temprature") as raised:
-        OmniLLM(mode="sandbox", api_key="sk-secret-123456", temprature=1)  # type: ignore[call-arg]
+        OmniLLM(mode="sandbox", **misspelt)
     assert "sk-secret" not in str(raised.value)
 
 
@@ -192,4 +193,5 @@ def test_an_unknown_window_is_not_assumed_in_silence(caplog: pytest.LogCaptureFi
 
 
 def test_the_hosted_service_is_not_asked_for_metadata() -> None:
-    assert OmniLLM(api_key="omni-key", base_url="http://127.0.0.1:1").metadata.context_window > 3900
+    hosted: dict[str, Any] = {"api_key": "omni-key", "base_url": "http://127.0.0.1:1"}
+    assert OmniLLM(**hosted).metadata.context_window > 3900

@@ -15,7 +15,9 @@ from omnilabs.testing import FAULTS
 
 ROOT = Path(__file__).parent.parent
 SEED = ROOT.parent / "shared" / "seeds" / "chat-completions.md"
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")), SEED]
+OWN_PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+# The service's own page lies beside a checkout of the project's; somebody else's clone does without it.
+PAGES = [*OWN_PAGES, *([SEED] if SEED.exists() else [])]
 
 
 @pytest.fixture(params=["sandbox", "hosted"])
@@ -48,6 +50,6 @@ def test_the_sandbox_page_names_every_fault_as_it_is():
 
 
 def test_every_relative_link_leads_somewhere():
-    for page in PAGES[:-1]:
+    for page in OWN_PAGES:
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"

@@ -23,13 +23,12 @@ PROVIDER = "omni"
 def to_message(response: ChatResponse, choice: Choice) -> AIMessage:
     """Return a whole response as a message; `choice` says how its model came to answer."""
     calls, invalid = _tool_calls(response)
+    given = {"additional_kwargs": _additional(response), "tool_calls": calls, "invalid_tool_calls": invalid}
     return AIMessage(
         content=response.content,
-        additional_kwargs=_additional(response),
         response_metadata=facts_of(response, choice) | _logprobs(response.logprobs),
-        tool_calls=calls,
-        invalid_tool_calls=invalid,
         usage_metadata=usage_metadata(response.usage),
+        **{name: value for name, value in given.items() if value},  # each field given costs, and most answers have none
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from inspect import signature
 from typing import TYPE_CHECKING, Any, get_args
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -310,3 +311,6 @@ def _for_langsmith(response: ChatResponse) -> dict[str, Any]:
 
 
 register_blocks()
+for _method in (ChatOmni._generate, ChatOmni._agenerate):
+    # LangChain inspects them at every call, to see whether they take a run manager; told once, it need not work it out.
+    setattr(_method, "__signature__", signature(_method))  # noqa: B010  # functions have it, to no type checker's knowledge

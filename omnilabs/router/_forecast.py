@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from operator import mul
+from weakref import ReferenceType, ref
 
-from omnilabs._frozen import frozen
+from omnilabs._frozen import evolve, frozen
 from omnilabs._request import ChatRequest
 from omnilabs._tokens import prompt_tokens, text_tokens
 from omnilabs.router._health import Health
@@ -48,22 +49,28 @@ class Reading:
 
 
 class Forecaster:
-    """The prior applied to prompts. Stateless but for what it is given."""
+    """The prior applied to prompts. Stateless but for the latest reading."""
 
     def __init__(self, prior: Prior, types: TaskTypes) -> None:
         self.prior = prior
         self._types = types
+        self._latest: tuple[ReferenceType[ChatRequest], Reading] | None = None
 
     def read(self, request: ChatRequest, token_ratio: float = 1.0) -> Reading:
         """Return what `request` is taken for. `token_ratio` corrects the token estimate by what providers reported."""
-        text = last_user_text(request.messages)
-        return self._reading(
-            text,
-            prompt_tokens(request) * token_ratio,
-            bool(request.tools),
-            request.max_tokens,
-            request.reasoning_effort not in _UNTHINKING,
-        )
+        latest = self._latest
+        if latest is not None and latest[0]() is request:
+            reading = latest[1]  # read for the choice, and again to learn from the answer
+        else:
+            reading = self._reading(
+                last_user_text(request.messages),
+                prompt_tokens(request),
+                bool(request.tools),
+                request.max_tokens,
+                request.reasoning_effort not in _UNTHINKING,
+            )
+            self._latest = (ref(request), reading)
+        return reading if token_ratio == 1.0 else evolve(reading, input_tokens=reading.input_tokens * token_ratio)
 
     def read_text(self, text: str) -> Reading:
         """Return what a prompt alone is taken for."""

@@ -35,7 +35,7 @@ def declare(decorate: Callable[[type[Any]], type[Any]]) -> type[Any]:
     return Point
 
 
-Ours, Theirs = declare(frozen), declare(dataclass(frozen=True, slots=True))
+Ours, Theirs = declare(frozen), declare(dataclass(frozen=True, slots=True, weakref_slot=True))
 GIVEN: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
     ((1,), {}),
     ((1, 3), {"tags": ["a"]}),

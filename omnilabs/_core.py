@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Literal, TypedDict
 
+from omnilabs._allowance import Allowance
 from omnilabs._breaker import Breaker
 from omnilabs._call import Call
 from omnilabs._config import ClientConfig, ProviderConfig
 from omnilabs._decision import Decision
-from omnilabs._frozen import evolve, frozen
+from omnilabs._frozen import frozen
 from omnilabs._http import AsyncTransport, HttpLimits, HttpRequest, HttpResponse, Transport
 from omnilabs._learner import Learner
 from omnilabs._models import Capabilities, ModelInfo
@@ -21,7 +22,6 @@ from omnilabs._secret import Secret
 from omnilabs._spend import Ledger
 from omnilabs._telemetry import Telemetry, TelemetryMode, Trace
 from omnilabs.errors import (
-    BudgetExceededError,
     ConfigurationError,
     InvalidRequestError,
     NoEligibleModelError,
@@ -117,6 +117,7 @@ class ClientCore:
         self._forms: dict[tuple[str, ...], str] = {}
         self._breaker = Breaker(clock)
         self.ledger = Ledger()
+        self._allowance = Allowance(self.config, self.router, self.ledger)
         self._telemetry: Telemetry | None = None
 
     # ---- plans
@@ -140,11 +141,11 @@ class ClientCore:
         decision = model if isinstance(model, Decision) else None
         names = [model] if decision is None else [candidate.model for candidate in decision.ranked]
         targets = [self.target(self.resolve(name)) for name in names]
-        expected_usd = [self._check_limits(request, target.model, options) for target in targets]
+        expected_usd = [self._allowance.check(request, target.model, options) for target in targets]
         # Reading the prompt again to learn lengths is worth its time only where the router had read it before.
         call = self._call(targets, options, self._learner(request if decision is not None else None))
         call.decision = decision
-        return self._held(self._traced(call, request), expected_usd[0])
+        return self._ready(call, request, expected_usd[0])
 
     def smart_select(
         self,
@@ -162,12 +163,12 @@ class ClientCore:
         """
         request = self._request(messages, temperature, max_tokens, build_routing(**routing), options)
         if self.config.mode == "hosted":
-            return self._traced(self._call([self.target(self.resolve("auto"))], options), request)
+            return self._ready(self._call([self.target(self.resolve("auto"))], options), request)
         decision = self._plan(request, options)
         targets = [self.target(self.resolve(candidate.model)) for candidate in decision.ranked]
         call = self._call(targets, options, self._learner(request))
         call.decision = decision
-        return self._held(self._traced(call, request), decision.pick.cost_usd)
+        return self._ready(call, request, decision.pick.cost_usd)
 
     def select(
         self,
@@ -332,29 +333,17 @@ class ClientCore:
         )
 
     def _plan(self, request: ChatRequest, options: Mapping[str, Any]) -> Decision:
-        limits = self._limits(options)
+        limits = self._allowance.limits(options)
         try:
-            return self._chosen(request, limits, self.available)
+            return self._allowance.choose(request, limits, self.available)
         except NoEligibleModelError as error:
             resting = self._resting(error.rejected)
             if resting is None:
                 raise
         # Everything that could answer is resting after failures: better to try the one that is due first than nothing.
-        return self._chosen(
+        return self._allowance.choose(
             request, limits, lambda model: None if model.id == resting else "another model is due earlier"
         )
-
-    def _chosen(
-        self, request: ChatRequest, limits: Mapping[str, Any], available: Callable[[ModelInfo], str | None]
-    ) -> Decision:
-        try:
-            return self.router.plan(request, available=available, **limits)
-        except BudgetExceededError as error:
-            held_usd = self.ledger.taken_usd - self.ledger.cost_usd
-            if held_usd and self.config.max_cost_usd is not None:
-                error.retryable = True
-                error.args = (f"{error.message}; calls under way hold {held_usd} USD of the client's budget",)
-            raise
 
     def _resting(self, rejected: Mapping[str, str]) -> str | None:
         """Return the model whose breaker closes first, among those rejected for nothing else."""
@@ -367,62 +356,27 @@ class ClientCore:
                     waits[name] = self._breaker.opens_in_s(target)
         return min(waits, key=lambda name: (waits[name], name), default=None)
 
-    def _traced(self, call: Call, request: ChatRequest) -> Plan:
-        """Return the plan of a chat, with a trace listening where one is wanted."""
-        mode = self.config.telemetry
-        if Telemetry.is_wanted(mode):
-            if self._telemetry is None:
-                self._telemetry = Telemetry(with_content=mode == "content")
-            trace = Trace(self._telemetry, request, call.targets, call.decision, self._clock)
+    def _ready(self, call: Call, request: ChatRequest, expected_usd: Decimal | None = None) -> Plan:
+        """Return the plan of a chat: what it may cost is held back from a budget, and a trace listens where wanted.
+
+        Raises:
+            BudgetExceededError: The client's budget does not allow it beside the calls under way.
+            ConfigurationError: It is to be traced, and OpenTelemetry is not installed.
+        """
+        telemetry = self._wanted_telemetry()
+        self._allowance.hold(call, expected_usd)
+        if telemetry is not None:
+            trace = Trace(telemetry, request, call.targets, call.decision, self._clock)
             call.observers = (*call.observers, trace)
         return Plan(call, request)
 
-    def _held(self, plan: Plan, expected_usd: Decimal | None) -> Plan:
-        """Return the plan with what it is expected to cost held back from the client's budget, if it has one."""
-        budget_usd = self.config.max_cost_usd
-        if budget_usd is not None and expected_usd is not None:
-            plan.call.observers = (*plan.call.observers, self.ledger.hold(expected_usd, budget_usd))
-        return plan
-
-    def _limit_usd(self, options: Mapping[str, Any]) -> float | None:
-        """Return the most this call may cost: its own limit, or what is left of the client's.
-
-        Raises:
-            BudgetExceededError: The client's budget is spent.
-        """
-        own: float | None = options.get("max_cost_usd")
-        budget = self.config.max_cost_usd
-        if budget is None:
-            return own
-        if self.ledger.cost_usd >= budget:
-            raise BudgetExceededError(
-                f"the client's budget of {budget} USD is spent ({self.ledger.cost_usd} USD so far): raise max_cost_usd"
-            )
-        left = max(0.0, budget - float(self.ledger.taken_usd))
-        return left if own is None else min(own, left)
-
-    def _limits(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the hard limits of this call, by the router's names."""
-        given = {name: options[name] for name in options.keys() & LIMITS if options[name] is not None}
-        limit_usd = self._limit_usd(options)
-        return given if limit_usd is None else {**given, "max_cost_usd": limit_usd}
-
-    def _check_limits(self, request: ChatRequest, model: ModelInfo, options: Mapping[str, Any]) -> Decimal | None:
-        """Refuse a named model that is expected to break one of the call's limits.
-
-        Return what it is expected to cost in US dollars, or None where nothing is limited.
-        """
-        limits = self._limits(options)
-        if not limits or self.config.mode == "hosted":
+    def _wanted_telemetry(self) -> Telemetry | None:
+        mode = self.config.telemetry
+        if not Telemetry.is_wanted(mode):
             return None
-        if self.router.find(model.id) is None:
-            raise BudgetExceededError(
-                f"nothing is known of {model.id!r}, so {', '.join(sorted(limits))} cannot be kept: leave it out, or "
-                "declare the model with its price in models=",
-                rejected={model.id: "its price is not known"},
-            )
-        alone = evolve(request, routing=Routing(k=1, model_names=(model.id,)))
-        return self._chosen(alone, limits, lambda _: None).pick.cost_usd
+        if self._telemetry is None:
+            self._telemetry = Telemetry(with_content=mode == "content")
+        return self._telemetry
 
     def _learner(self, request: ChatRequest | None) -> Learner | None:
         # A server's own choice and the sandbox's made-up answers tell nothing of the models.

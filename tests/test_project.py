@@ -43,7 +43,7 @@ LAYERS: list[set[str]] = [
     {"router", "_breaker", "_spend", "_learner"},
     {"_call", "_stream", "_flow", "_telemetry"},
     {"_transport", "_patience", "_failures", "_sandbox", "_drive"},
-    {"_config", "_core"},
+    {"_config", "_allowance", "_core"},
     {"_base_client", "_client", "_async_client", "_pair"},
     {"types", "testing", "evaluate", "__init__"},
 ]

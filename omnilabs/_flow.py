@@ -7,25 +7,23 @@ else (model lists, images). All three share one loop over candidates and attempt
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 from omnilabs._call import Call, Close, Flow, Open, Read, Send, Sleep
 from omnilabs._frozen import evolve, frozen
 from omnilabs._http import HttpRequest, HttpResponse, StreamHead, request_id_of
+from omnilabs._outcome import about, note, out_of_time, summary, with_attempts
 from omnilabs._request import ChatRequest
-from omnilabs._response import Attempt, ChatResponse
+from omnilabs._response import ChatResponse
 from omnilabs._retry import Again, Next, Stop, retry_after_s
-from omnilabs._stream import NOT_UTF8, StreamSession, forget_key
+from omnilabs._stream import NOT_UTF8, StreamSession
 from omnilabs._usage import priced
 from omnilabs.errors import (
-    AllCandidatesFailedError,
     AuthenticationError,
     OmniError,
     QuotaExceededError,
-    RequestTimeoutError,
-    ResponseFormatError,
     TransportError,
     UnsupportedParameterError,
 )
@@ -174,7 +172,7 @@ def plain_flow(call: Call, http: HttpRequest, read: Callable[[HttpResponse, Targ
 
     outcome = yield from _persist(call, target, once)
     if isinstance(outcome, OmniError):
-        raise _with_attempts(call, outcome)
+        raise with_attempts(call, outcome)
     return outcome
 
 
@@ -205,7 +203,7 @@ def _first_to_answer(call: Call, request: ChatRequest, once: _Once[T]) -> Flow[T
         remaining_s = call.remaining_s()
         if remaining_s is not None and remaining_s <= 0:
             break
-    raise _summary(call, failures)
+    raise summary(call, failures)
 
 
 def _persist(call: Call, target: Target, once: Callable[[], Flow[T | OmniError]]) -> Flow[T | OmniError]:
@@ -220,7 +218,7 @@ def _persist(call: Call, target: Target, once: Callable[[], Flow[T | OmniError]]
     while True:
         remaining_s = call.remaining_s()
         if remaining_s is not None and remaining_s <= 0:
-            return _out_of_time(call, target)
+            return out_of_time(call, target)
         outcome = yield from _watched(call, target, once)
         if not isinstance(outcome, OmniError):
             return outcome
@@ -243,7 +241,7 @@ def _persist(call: Call, target: Target, once: Callable[[], Flow[T | OmniError]]
                 _log.log(level, "%s %s: %s; giving it up", target.provider, target.model.id, outcome)
                 return outcome
             case Stop():
-                raise _with_attempts(call, outcome)
+                raise with_attempts(call, outcome)
 
 
 def _watched(call: Call, target: Target, once: Callable[[], Flow[T | OmniError]]) -> Flow[T | OmniError]:
@@ -259,7 +257,7 @@ def _watched(call: Call, target: Target, once: Callable[[], Flow[T | OmniError]]
         raise
     elapsed_s = call.clock() - begun
     if isinstance(outcome, OmniError):
-        _note(call, target, outcome, elapsed_s)
+        note(call, target, outcome, elapsed_s)
     else:
         response = outcome if isinstance(outcome, ChatResponse) else None
         for observer in call.observers:
@@ -287,7 +285,7 @@ def _negotiate(
             # The status is known and says more than a body that broke off.
             reply, _ = yield from _read_all(reply, _ERROR_BODY_BYTES)
         if isinstance(reply, OmniError):
-            return _about(reply, target)
+            return about(reply, target)
         if reply.status < 400:
             if form:
                 call.forms[_form_key(target, wire, prepared, stream)] = form
@@ -341,13 +339,6 @@ def _status_error(wire: Wire, reply: HttpResponse, target: Target) -> OmniError:
     return error
 
 
-def _about(error: OmniError, target: Target) -> OmniError:
-    """Name the target in an error of the transport, which knows only addresses."""
-    error.provider = error.provider or target.provider
-    error.model = error.model or target.model.id
-    return error
-
-
 def _is_utf8(body: bytes) -> bool:
     if body.isascii():
         return True
@@ -356,60 +347,6 @@ def _is_utf8(body: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _note(call: Call, target: Target, error: OmniError, elapsed_s: float) -> None:
-    _about(error, target)
-    forget_key(error, target)
-    billed = isinstance(error, TransportError) and error.maybe_billed
-    call.attempts.append(
-        Attempt(
-            provider=target.provider,
-            model=target.model.id,
-            error_type=type(error).__name__,
-            message=error.message,
-            status=error.status,
-            elapsed_s=elapsed_s,
-            maybe_billed=billed or isinstance(error, ResponseFormatError),
-        )
-    )
-    for observer in call.observers:
-        observer.failed(target, error, elapsed_s)
-
-
-def _with_attempts(call: Call, error: OmniError) -> OmniError:
-    error.attempts = tuple(call.attempts)
-    return error
-
-
-def _out_of_time(call: Call, target: Target) -> RequestTimeoutError:
-    return RequestTimeoutError(
-        f"the time for the whole call ran out after {len(call.attempts)} attempts; raise timeout_s to wait longer",
-        phase="total",
-        provider=target.provider,
-        model=target.model.id,
-        retryable=False,
-    )
-
-
-def _summary(call: Call, failures: Sequence[OmniError]) -> OmniError:
-    """Return the one candidate's own error, or one that holds them all."""
-    if len(failures) == 1 and len(call.targets) == 1:
-        return _with_attempts(call, failures[0])
-    remaining_s = call.remaining_s()
-    if remaining_s is not None and remaining_s <= 0:
-        late = _out_of_time(call, call.targets[min(len(failures), len(call.targets)) - 1])
-        late.__cause__ = failures[-1]
-        return _with_attempts(call, late)
-    waits = [error.retry_after_s for error in failures if error.retry_after_s is not None]
-    named = "; ".join(f"{error.model}: {error.message}" for error in failures)
-    return AllCandidatesFailedError(
-        f"all {len(failures)} candidate models failed: {named}",
-        failures=failures,
-        attempts=call.attempts,
-        retryable=any(error.retryable for error in failures),
-        retry_after_s=min(waits, default=None),
-    )
 
 
 def _finish(

@@ -41,7 +41,7 @@ LAYERS: list[set[str]] = [
     {"_http", "_sse", "_accumulate", "_retry"},
     {"providers"},
     {"router", "_breaker", "_spend", "_learner"},
-    {"_call", "_stream", "_flow", "_telemetry"},
+    {"_call", "_stream", "_outcome", "_flow", "_telemetry"},
     {"_transport", "_patience", "_failures", "_sandbox", "_drive"},
     {"_config", "_allowance", "_core"},
     {"_base_client", "_client", "_async_client", "_pair"},

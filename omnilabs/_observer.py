@@ -19,7 +19,7 @@ class Observer:
     __slots__ = ()
 
     def started(self, target: Target) -> None:
-        """An attempt begins; exactly one of `failed`, `succeeded` and `left` follows."""
+        """An attempt begins; `failed`, `succeeded` or `left` follows. Of a stream that began, its end is told too."""
 
     def failed(self, target: Target, error: OmniError, elapsed_s: float) -> None:
         """An attempt failed."""

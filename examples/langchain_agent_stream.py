@@ -1,4 +1,4 @@
-"""An agent whose words are shown as they come, with the model that said them."""
+"""An agent whose calls, results and words are shown as they come, with the tokens of each step."""
 
 from langchain.agents import create_agent
 from langchain_core.messages import AIMessageChunk, ToolMessage

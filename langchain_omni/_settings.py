@@ -163,7 +163,7 @@ class OmniSettings(BaseModel):
         """Return the clients to ask by.
 
         Raises:
-            ConfigurationError: Nothing says whom to ask, or settings contradict each other.
+            ConfigurationError: A ready client and settings of one were given; all else is said by the client itself.
         """
         clients = self._clients.for_settings(self._client_settings)
         if clients is not self._clients:

@@ -52,20 +52,29 @@ class Allowance:
         return left if own is None else min(own, left)
 
     def choose(
-        self, request: ChatRequest, limits: Mapping[str, Any], available: Callable[[ModelInfo], str | None]
+        self,
+        request: ChatRequest,
+        limits: Mapping[str, Any],
+        options: Mapping[str, Any],
+        available: Callable[[ModelInfo], str | None],
     ) -> Decision:
         """Return the router's decision within the limits.
 
         Raises:
-            NoEligibleModelError: As the router; a budget that only calls under way use up is worth asking again.
+            NoEligibleModelError: As the router; it is retryable where only what calls under way hold is in the way.
         """
         try:
             return self._router.plan(request, available=available, **limits)
         except BudgetExceededError as error:
             held_usd = self._ledger.taken_usd - self._ledger.cost_usd
-            if held_usd and self._budget_usd is not None:
-                error.retryable = True
-                error.args = (f"{error.message}; calls under way hold {held_usd} USD of the client's budget",)
+            own_usd: float | None = options.get("max_cost_usd")
+            if self._budget_usd is None or not held_usd or (own_usd is not None and own_usd <= limits["max_cost_usd"]):
+                raise
+            left_usd = self._budget_usd - float(self._ledger.cost_usd)
+            idle = {**limits, "max_cost_usd": left_usd if own_usd is None else min(own_usd, left_usd)}
+            self._router.plan(request, available=available, **idle)  # raises what no waiting would mend
+            error.retryable = True
+            error.args = (f"{error.message}; calls under way hold {held_usd} USD of the client's budget",)
             raise
 
     def check(self, request: ChatRequest, model: ModelInfo, options: Mapping[str, Any]) -> Decimal | None:
@@ -84,7 +93,7 @@ class Allowance:
                 rejected={model.id: "its price is not known"},
             )
         alone = evolve(request, routing=Routing(k=1, model_names=(model.id,)))
-        return self.choose(alone, limits, lambda _: None).pick.cost_usd
+        return self.choose(alone, limits, options, lambda _: None).pick.cost_usd
 
     def hold(self, call: Call, expected_usd: Decimal | None) -> None:
         """Hold back from the client's budget, if it has one, what a call is expected to cost until the call ends.

@@ -335,14 +335,14 @@ class ClientCore:
     def _plan(self, request: ChatRequest, options: Mapping[str, Any]) -> Decision:
         limits = self._allowance.limits(options)
         try:
-            return self._allowance.choose(request, limits, self.available)
+            return self._allowance.choose(request, limits, options, self.available)
         except NoEligibleModelError as error:
             resting = self._resting(error.rejected)
             if resting is None:
                 raise
         # Everything that could answer is resting after failures: better to try the one that is due first than nothing.
         return self._allowance.choose(
-            request, limits, lambda model: None if model.id == resting else "another model is due earlier"
+            request, limits, options, lambda model: None if model.id == resting else "another model is due earlier"
         )
 
     def _resting(self, rejected: Mapping[str, str]) -> str | None:

@@ -83,7 +83,7 @@ def _written_init(cls: type[Any]) -> Callable[..., None]:
 
 
 def evolve(value: T, **changes: Any) -> T:
-    """Return a copy of a frozen value with other fields: `dataclasses.replace` at a quarter of its time.
+    """Return a copy of a frozen value with other fields: `dataclasses.replace` at two thirds of its time.
 
     It copies what is there, so a `__post_init__` is not run again.
 

@@ -34,6 +34,9 @@ class ClientPair:
 
     Each is made when it is first asked for, and opens nothing before its first call. Thread-safe; a deep copy is the
     pair itself. The LangChain and LlamaIndex models stand on it.
+
+    Attributes:
+        is_given: Ready clients were passed, which live in this process only.
     """
 
     SETTINGS: ClassVar[tuple[str, ...]] = (
@@ -86,9 +89,9 @@ class ClientPair:
             "providers": providers,
             "models": models,
             "router": router,
-            **options,
         }
-        self._settings = {name: value for name, value in given.items() if value is not None}
+        # Of the options, None may mean something: timeout_s=None is no limit.
+        self._settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None} | options
         self.is_given = client is not None or async_client is not None
         if self.is_given and self._settings:
             raise ConfigurationError(
@@ -96,7 +99,7 @@ class ClientPair:
             )
         self._given = (client, async_client)
         self._blocking, self._asyncio = client, async_client
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
 
     @property
     def blocking(self) -> OmniClient:

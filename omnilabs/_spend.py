@@ -57,7 +57,7 @@ class Ledger(Observer):
     """Adds up the answers of one client. Thread-safe.
 
     Streams that were left early or broke count with their estimate. Calls under way are not in `spend`; where a budget
-    limits them, what they are expected to cost is held back, so that calls at the same moment cannot pass it together.
+    limits them, what they are expected to cost is held back, so that a crowd at the same moment does not pass it.
     """
 
     def __init__(self) -> None:

@@ -175,6 +175,30 @@ def test_calls_at_the_same_moment_cannot_pass_the_budget_together(server: FaultS
     assert len(server.requests) == 4
 
 
+@pytest.mark.parametrize(
+    ("factor", "own", "retryable"),
+    [(1.5, None, True), (1.5, 0.5, False), (0.5, None, False), (1.5, 1.2, True)],
+    ids=["held alone", "the call's own limit", "more than the whole budget", "held, below the call's own limit"],
+)
+def test_a_refusal_is_retryable_only_where_waiting_would_mend_it(
+    server: FaultServer, factor: float, own: float | None, retryable: bool
+):
+    models = [model_of("cheap", provider="local", usd=1.0)]
+    expected_usd = float(Router(models).select(QUESTION).pick.cost_usd or 0)
+    with OmniClient(providers=providers(server), models=models, max_cost_usd=expected_usd * factor) as client:
+        held = client._core.ledger.hold(Decimal(expected_usd * factor / 2), expected_usd * factor)
+        limit: dict[str, Any] = {} if own is None else {"max_cost_usd": expected_usd * own}
+        for call in (client.chat, client.smart_select):
+            named: dict[str, Any] = {"model": "cheap"} if call == client.chat else {}
+            with pytest.raises(BudgetExceededError) as caught:
+                call(QUESTION, **named, **limit)
+            assert caught.value.retryable is retryable
+            assert ("under way" in str(caught.value)) is retryable
+        held.ended(None, None)
+        if retryable:
+            assert client.chat(QUESTION, "cheap", **limit).content
+
+
 @streamed_or_not
 def test_what_was_held_is_given_back_however_a_call_ends(omni: Omni, server: FaultServer, streamed: bool):
     client = client_of(omni, server, max_cost_usd=0.001, max_retries=0)

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from omnilabs._usage import priced
 from omnilabs.errors import InvalidRequestError
 from omnilabs.providers import PROVIDERS
-from omnilabs.router._catalog import Catalog
+from omnilabs.router._catalog import _LONGEST_NAME, Catalog
 from omnilabs.types import ModelInfo, Price, Usage, cost_usd
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -307,8 +307,10 @@ def test_nearest_names_what_was_meant(written: str, meant: str):
     assert len(CATALOG.nearest(written, n=2)) <= 2
 
 
-def test_nearest_of_a_megabyte_is_nothing():
+def test_of_a_megabyte_only_the_length_of_a_name_is_compared():
     assert CATALOG.nearest("\N{PILE OF POO}" * 1_000_000) == ()
+    name = max((model.id for model in CATALOG.models), key=len).ljust(_LONGEST_NAME, "~")
+    assert CATALOG.nearest(name + "z" * 1_000_000) == CATALOG.nearest(name) != ()
 
 
 def test_users_own_models_make_a_catalogue():

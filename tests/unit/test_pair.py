@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from fault_kit import MODEL, QUESTION, providers
 from faultserver import ANSWER, FaultServer, whole
+from router.pools import model as model_of
 
 from omnilabs import AsyncOmniClient, ClientPair, OmniClient
-from omnilabs.errors import ConfigurationError, InvalidRequestError, QuotaExceededError
+from omnilabs.errors import ConfigurationError, InvalidRequestError, NotFoundError
 from omnilabs.testing import AsyncScriptedTransport, ScriptedTransport, completion
 
 
@@ -32,14 +33,18 @@ async def test_both_clients_spend_from_one_account(server: FaultServer):
     await pair.aclose()
 
 
-async def test_what_one_client_learns_of_a_key_the_other_knows(server: FaultServer):
-    pair = ClientPair(providers=providers(server, api_key="test-key-123"), max_retries=0)
-    server.script(whole(402, {"error": {"message": "no credit"}}))
-    with pytest.raises(QuotaExceededError):
-        pair.blocking.chat(QUESTION, MODEL)
-    # A model asked by name is always asked; the breaker that both share closes with its success.
-    assert (await pair.asyncio.chat(QUESTION, MODEL)).content == ANSWER
-    assert pair.spend.by_model[MODEL].failed_attempts == 1
+async def test_a_model_that_failed_for_one_client_rests_for_the_other(server: FaultServer):
+    models = [model_of(name, provider="local", usd=usd) for name, usd in (("cheap", 1.0), ("dear", 100.0))]
+    pair = ClientPair(providers=providers(server), models=models, max_retries=0)
+    thrifty: dict[str, Any] = {"rel_cost": 1.0, "rel_accuracy": 0.0}
+    assert (await pair.asyncio.smart_select(QUESTION, **thrifty)).model_id == "cheap"
+    server.script(whole(404, {"error": {"message": "no such model"}}))
+    with pytest.raises(NotFoundError):
+        pair.blocking.chat(QUESTION, "cheap")
+    answer = await pair.asyncio.smart_select(QUESTION, **thrifty)
+    assert answer.model_id == "dear"
+    assert answer.decision is not None
+    assert "to be tried again in" in answer.decision.rejected["cheap"]
     await pair.aclose()
 
 
@@ -115,5 +120,9 @@ def test_a_pair_thrown_away_closes_its_connection(server: FaultServer):
 def test_settings_are_those_of_the_clients():
     taken = {"api_key", "base_url", "mode", "providers", "models", "router", "timeout_s", "max_cost_usd", "telemetry"}
     assert taken <= set(ClientPair.SETTINGS)
-    given: dict[str, Any] = dict.fromkeys(set(ClientPair.SETTINGS) - {"mode"})
-    assert ClientPair(mode="sandbox", **given).mode == "sandbox"
+    assert len(ClientPair.SETTINGS) == len(set(ClientPair.SETTINGS))
+
+
+def test_no_limit_is_a_setting_and_not_a_missing_one():
+    assert ClientPair(mode="sandbox").blocking._core.config.timeout_s == 600
+    assert ClientPair(mode="sandbox", timeout_s=None).blocking._core.config.timeout_s is None

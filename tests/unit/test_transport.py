@@ -145,6 +145,8 @@ def test_a_header_the_caller_gives_takes_the_place_of_the_librarys(server: Fault
 
 
 def test_the_proxy_of_the_environment_is_used(server: FaultServer, monkeypatch: pytest.MonkeyPatch):
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HTTP_PROXY", server.url)
     transport = HttpTransport()
     assert isinstance(transport.send(request("http://provider.invalid/v1")), HttpResponse)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from langchain_core import exceptions as core
@@ -18,20 +17,15 @@ def service(request: pytest.FixtureRequest) -> Iterator[OmniServer]:
         yield server
 
 
-def at(service: OmniServer, key: str = "k") -> dict[str, Any]:
-    return {"api_key": key, "base_url": service.url}
-
-
 @pytest.mark.parametrize("model", ["auto", "gpt-4o-mini"])
 async def test_the_service_answers_in_every_way(service: OmniServer, model: str):
-    hosted = at(service)
-    chat = ChatOmni(model=model, **hosted)
+    chat = ChatOmni(model=model, api_key="k", base_url=service.url)
     text = chat.invoke("hi").text
     assert text
     assert (await chat.ainvoke("hi")).text == text
     assert "".join(chunk.text for chunk in chat.stream("hi")) == text
     assert "".join([chunk.text async for chunk in chat.astream("hi")]) == text
-    assert OmniLLM(model=model, **hosted).invoke("hi") == text
+    assert OmniLLM(model=model, api_key="k", base_url=service.url).invoke("hi") == text
 
 
 def test_the_service_reads_key_and_address_from_the_environment(service: OmniServer, monkeypatch: pytest.MonkeyPatch):
@@ -42,7 +36,7 @@ def test_the_service_reads_key_and_address_from_the_environment(service: OmniSer
 
 
 def test_routing_reaches_the_service(service: OmniServer):
-    chat = ChatOmni(**at(service), rel_cost=0.9, model_names=["gpt-4o-mini"], k=2)
+    chat = ChatOmni(api_key="k", base_url=service.url, rel_cost=0.9, model_names=["gpt-4o-mini"], k=2)
     chat.invoke("hi")
     body = service.requests[-1].json
     assert (body["rel_cost"], body["model_names"], body["k"]) == (0.9, ["gpt-4o-mini"], 2)
@@ -51,6 +45,6 @@ def test_routing_reaches_the_service(service: OmniServer):
 def test_the_services_refusals_are_langchains(service: OmniServer):
     service.script(fault(429, "slow down"))
     with pytest.raises(core.ModelRateLimitError):
-        ChatOmni(model="gpt-4o-mini", **at(service), max_retries=0).invoke("hi")
+        ChatOmni(model="gpt-4o-mini", api_key="k", base_url=service.url, max_retries=0).invoke("hi")
     with pytest.raises(core.ModelAuthenticationError):
-        ChatOmni(model="gpt-4o-mini", **at(service, "wrong"), max_retries=0).invoke("hi")
+        ChatOmni(model="gpt-4o-mini", api_key="wrong", base_url=service.url, max_retries=0).invoke("hi")

@@ -62,9 +62,8 @@ def test_timeout_is_in_seconds(chat_server: ChatServer):
 
 
 def test_a_key_never_shows():
-    given: dict[str, Any] = {"api_key": KEY}
     model = ChatOmni(
-        **given, providers={"openai": {"api_key": KEY + "2", "headers": {"authorization": f"Bearer {KEY}3"}}}
+        api_key=KEY, providers={"openai": {"api_key": KEY + "2", "headers": {"authorization": f"Bearer {KEY}3"}}}
     )
     shown = [
         repr(model),
@@ -245,8 +244,7 @@ def test_the_profile_of_auto_counts_the_providers_that_can_be_asked():
     assert openai is not None
     assert every is not None
     assert openai["max_input_tokens"] >= every["max_input_tokens"]
-    hosted: dict[str, Any] = {"mode": "hosted", "api_key": "k"}
-    assert ChatOmni(**hosted).profile is None
+    assert ChatOmni(mode="hosted", api_key="k").profile is None
 
 
 def test_tokens_are_counted_without_a_vocabulary_or_a_network():

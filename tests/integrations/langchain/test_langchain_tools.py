@@ -13,7 +13,6 @@ from loopback import Reply, events
 from pydantic import BaseModel
 
 from langchain_omni import ChatOmni, OmniRefusalError
-from langchain_omni._binding import OmniBinding
 from omnilabs.errors import InvalidRequestError
 
 
@@ -181,9 +180,7 @@ def test_json_mode_takes_any_form(model: ChatOmni):
 
 @pytest.mark.parametrize("method", ["json_schema", "json_mode"])
 def test_tools_bound_before_a_schema_stay(chat_server: ChatServer, model: ChatOmni, method: Any):
-    bound = model.bind_tools([add])
-    assert isinstance(bound, OmniBinding)
-    chain = bound.with_structured_output(City, method=method, include_raw=True)
+    chain = model.bind_tools([add]).with_structured_output(City, method=method, include_raw=True)
     chain.invoke("JSON of a city 'Bern' of 3")
     body = chat_server.requests[-1].json
     assert [each["function"]["name"] for each in body["tools"]] == ["add"]
@@ -191,9 +188,7 @@ def test_tools_bound_before_a_schema_stay(chat_server: ChatServer, model: ChatOm
 
 
 def test_a_schema_by_function_calling_takes_the_place_of_bound_tools(chat_server: ChatServer, model: ChatOmni):
-    bound = model.bind_tools([add], tool_choice="add")
-    assert isinstance(bound, OmniBinding)
-    chain = bound.with_structured_output(City, method="function_calling")
+    chain = model.bind_tools([add], tool_choice="add").with_structured_output(City, method="function_calling")
     assert chain.invoke("a city 'Bern' of 3") == City(name="Bern", people=3)
     assert [each["function"]["name"] for each in chat_server.requests[-1].json["tools"]] == ["City"]
 

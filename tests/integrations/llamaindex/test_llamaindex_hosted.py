@@ -22,8 +22,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[OmniServer]:
 
 
 def made(server: OmniServer, **settings: Any) -> OmniLLM:
-    hosted: dict[str, Any] = {"api_key": "omni-test-key", "base_url": server.url}
-    return OmniLLM(**hosted, **settings)
+    return OmniLLM(api_key="omni-test-key", base_url=server.url, **settings)
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)

@@ -237,9 +237,8 @@ def test_pinned_shares_the_connections_and_knows_its_window(server: OpenAIServer
 
 
 def test_decisions_are_not_to_be_had_from_the_hosted_service() -> None:
-    hosted: dict[str, Any] = {"api_key": "omni-key"}
     with pytest.raises(ConfigurationError, match="hosted"):
-        OmniLLM(**hosted).smart_select("Hello?")
+        OmniLLM(api_key="omni-key").smart_select("Hello?")
 
 
 @pytest.mark.parametrize("endpoint", CHATS)

@@ -193,5 +193,4 @@ def test_an_unknown_window_is_not_assumed_in_silence(caplog: pytest.LogCaptureFi
 
 
 def test_the_hosted_service_is_not_asked_for_metadata() -> None:
-    hosted: dict[str, Any] = {"api_key": "omni-key", "base_url": "http://127.0.0.1:1"}
-    assert OmniLLM(**hosted).metadata.context_window > 3900
+    assert OmniLLM(api_key="omni-key", base_url="http://127.0.0.1:1").metadata.context_window > 3900

@@ -299,8 +299,10 @@ def _secret(name: str, key: Secret | None) -> Secret | None:
 
 
 def _is_sendable(key: Secret) -> bool:
-    text = key.reveal()
-    return text.isascii() and text.isprintable() and not any(char.isspace() for char in text)
+    return _SENDABLE.fullmatch(key.reveal()) is not None
+
+
+_SENDABLE = re.compile(r"[!-~]*")
 
 
 _COUNTS = frozenset({"max_retries", "max_connections", "max_response_bytes"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import time
+import traceback
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
@@ -84,7 +85,7 @@ def _host(request: HttpRequest) -> str:
 
 
 def failure(
-    exc: Failure,
+    exc: BaseException,
     request: HttpRequest,
     patience: Patience,
     *,
@@ -93,14 +94,37 @@ def failure(
 ) -> OmniError:
     """Return our error for one of the library's; `head` is the status and headers of an answer that had begun.
 
-    Its traceback is cut off: its frames hold the request's headers.
+    Raises:
+        BaseException: It is none of them, but an interrupt, a cancellation or a defect: raised on as it is, without
+            the library's frames.
     """
+    _forget_frames(exc)
+    if not isinstance(exc, FAILURES):
+        raise exc
     fields: dict[str, Any] = {}
     if head is not None:
         fields = {"status": head[0], "request_id": request_id_of(head[1])}
     error = _classify(exc, request, patience, began=began, fields=fields)
     error.__cause__ = type(exc)(str(exc)) if type(exc).__module__ == "builtins" else None
     return error
+
+
+def _forget_frames(exc: BaseException) -> None:
+    """Cut off the tracebacks of an exception and of those behind it: their frames hold the request as it is sent.
+
+    Of what may be a defect a note keeps where it was, without the values.
+    """
+    if isinstance(exc, Exception) and not isinstance(exc, FAILURES):
+        exc.add_note("Raised in the HTTP library:\n" + "".join(traceback.format_tb(exc.__traceback__)))
+    exc.__traceback__ = None
+    # An exception whose first frame is still running is one that the caller was handling when it called.
+    running = {frame for frame, _ in traceback.walk_stack(None)}
+    left = [exc.__cause__, exc.__context__]
+    while left:
+        link = left.pop()
+        if link is not None and link.__traceback__ is not None and link.__traceback__.tb_frame not in running:
+            link.__traceback__ = None
+            left += [link.__cause__, link.__context__]
 
 
 def _classify(

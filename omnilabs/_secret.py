@@ -16,8 +16,14 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """Return the credential itself. Call it only where a request header is written."""
+        """Return the credential itself. Put it in no variable: a traceback may show it."""
         return self._value
+
+    def after(self, prefix: str) -> "Secret":
+        """Return the credential with a prefix, such as `Bearer `. No local variable holds it on the way."""
+        made = Secret("")
+        made._value = prefix + self._value
+        return made
 
     def __repr__(self) -> str:
         return "Secret('**********')"

@@ -31,7 +31,7 @@ def forget_key(error: OmniError, target: Target) -> None:
     """Take the key that was sent to a target out of an error that may repeat it."""
     key = target.endpoint.api_key
     if key is not None:
-        error.forget(key.reveal())
+        error.forget(key)
 
 
 class StreamSession:

@@ -66,7 +66,7 @@ class HttpTransport:
         try:
             pool, sent = self._connections().outgoing(request, patience)
             response = pool.handle_request(sent)
-        except FAILURES as exc:
+        except BaseException as exc:
             return failure(exc, request, patience, began=False)
         headers = _headers(response)
         refusal = refused(response.status, headers, request)
@@ -112,7 +112,7 @@ class _HttpStream:
         """Return the next bytes, None at the end, or the failure."""
         try:
             data = next(self._bytes, None)
-        except FAILURES as exc:
+        except BaseException as exc:
             return failure(exc, self._request, self._patience, began=True, head=(self._response.status, self._headers))
         if data is None:
             return None
@@ -164,7 +164,7 @@ class AsyncHttpTransport:
         try:
             pool, sent = (await self._connections()).outgoing(request, patience)
             response = await pool.handle_async_request(sent)
-        except FAILURES as exc:
+        except BaseException as exc:
             return failure(exc, request, patience, began=False)
         headers = _headers(response)
         refusal = refused(response.status, headers, request)
@@ -233,7 +233,7 @@ class _AsyncHttpStream:
         """Return the next bytes, None at the end, or the failure."""
         try:
             data = await anext(self._bytes, None)
-        except FAILURES as exc:
+        except BaseException as exc:
             return failure(exc, self._request, self._patience, began=True, head=(self._response.status, self._headers))
         if data is None:
             return None

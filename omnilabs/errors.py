@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from omnilabs._response import Attempt, ChatResponse
+    from omnilabs._secret import Secret
 
 __all__ = [
     "APIStatusError",
@@ -75,10 +76,10 @@ def redact(text: str) -> str:
 _LEAST_SECRET_CHARS = 8  # "none", "ollama": what a server without keys is given is a word, not a secret
 
 
-def _without(value: Any, secret: str) -> Any:
+def _without(value: Any, secret: Secret) -> Any:
     """Return a text or JSON value without a credential."""
     if isinstance(value, str):
-        return value.replace(secret, "[key]") if len(secret) >= _LEAST_SECRET_CHARS else value
+        return value.replace(secret.reveal(), "[key]") if len(secret.reveal()) >= _LEAST_SECRET_CHARS else value
     if isinstance(value, Mapping):
         return {_without(name, secret): _without(item, secret) for name, item in value.items()}
     if isinstance(value, list):
@@ -131,7 +132,7 @@ class OmniError(Exception):
         """The error's text, keys redacted."""
         return str(self.args[0])
 
-    def forget(self, secret: str) -> None:
+    def forget(self, secret: Secret) -> None:
         """Replace a credential wherever a provider repeated it: not every key looks like one."""
         self.args = (_without(self.message, secret),)
         for name, value in self.__dict__.items():

@@ -131,7 +131,7 @@ def headers(api_key: Secret | None, extra: Mapping[str, str | Secret]) -> dict[s
     """Return the headers of a JSON request with a bearer key, if there is one."""
     fields: dict[str, str | Secret] = {"content-type": "application/json", **extra}
     if api_key is not None:
-        fields["authorization"] = Secret(f"Bearer {api_key.reveal()}")
+        fields["authorization"] = api_key.after("Bearer ")
     return fields
 
 

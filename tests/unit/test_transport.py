@@ -6,6 +6,7 @@ import gc
 import inspect
 import ssl
 import time
+import traceback
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ import httpx2
 import pytest
 from faultserver import Act, FaultServer, completion, encoded, head, whole
 
+from omnilabs._failures import failure
 from omnilabs._http import HttpLimits, HttpRequest, HttpResponse, StreamHead
 from omnilabs._patience import Patience, make_patient
 from omnilabs._secret import Secret
@@ -205,3 +207,39 @@ async def test_bodies_are_read_as_they_come(server: FaultServer):
 async def _pieces(opened: StreamHead):
     while (piece := await opened.stream.read()) is not None:
         yield piece
+
+
+def test_a_defect_keeps_where_it_was_in_a_note_without_the_values(server: FaultServer, transport: HttpTransport):
+    wrong: Any = {"authorization": Secret("c4n4ry"), "x-count": 1}
+    with pytest.raises(AttributeError, match="encode") as caught:
+        transport.open(HttpRequest("POST", server.url, wrong, b"{}", HttpLimits()))
+    (note,) = caught.value.__notes__
+    assert "_transport.py" in note
+    assert "in outgoing" in note
+    assert [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)][-2:] == ["open", "failure"]
+
+
+def test_an_interrupt_is_raised_on_without_the_librarys_frames_and_leaves_the_callers_error_alone():
+    def library() -> None:
+        wire = b"authorization: c4n4ry"
+        try:
+            raise OSError("full")
+        except OSError as exc:
+            raise KeyboardInterrupt from (exc if wire else None)
+
+    mine, caught = LookupError("the caller's"), None
+    try:
+        raise mine
+    except LookupError:
+        try:
+            library()
+        except BaseException as exc:
+            with pytest.raises(KeyboardInterrupt) as caught:
+                failure(exc, request("http://127.0.0.1:9"), Patience(HttpLimits()), began=False)
+    assert caught is not None
+    full = caught.value.__cause__
+    assert isinstance(full, OSError)
+    assert full.__traceback__ is None
+    assert full.__context__ is mine
+    assert mine.__traceback__ is not None
+    assert "library" not in [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]

@@ -1,6 +1,7 @@
 """LangChain models over `omnilabs`: `ChatOmni` and `OmniLLM`, selection as a step, and what it all cost.
 
-Names are loaded when they are first used, so that a chat model does not pay for the agents' middleware.
+Names are loaded when they are first used, so that a chat model does not pay for the agents' middleware. One more is
+here, `OmniDecisionModel`; it needs langchain-core 1.8, so `import *` leaves it out.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from langchain_omni._structured import OmniRefusalError
     from langchain_omni.callbacks import ModelCost, OmniCostCallbackHandler, get_omni_cost_callback
     from langchain_omni.chat_models import ChatOmni
-    from langchain_omni.decisions import OmniDecisionModel
+    from langchain_omni.decisions import OmniDecisionModel as OmniDecisionModel  # public, if not in __all__
     from langchain_omni.feedback import OmniFeedbackHandler
     from langchain_omni.llms import OmniLLM
     from langchain_omni.middleware import OmniRouterMiddleware
@@ -23,7 +24,6 @@ __all__ = [
     "ChatOmni",
     "ModelCost",
     "OmniCostCallbackHandler",
-    "OmniDecisionModel",
     "OmniFeedbackHandler",
     "OmniLLM",
     "OmniRefusalError",

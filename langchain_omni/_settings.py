@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, cast
 
 from pydantic import (
     AliasChoices,
@@ -26,7 +26,14 @@ from omnilabs.types import ModelInfo
 __all__ = ["CONFIG", "ROUTING", "OmniSettings"]
 
 # A misspelt setting is an error; LangChain's own classes would ignore it, so each of ours says it again.
-CONFIG = ConfigDict(extra="forbid", populate_by_name=True, arbitrary_types_allowed=True, defer_build=True)
+# What was given is not repeated in an error: it may be a key.
+CONFIG = ConfigDict(
+    extra="forbid",
+    populate_by_name=True,
+    arbitrary_types_allowed=True,
+    defer_build=True,
+    hide_input_in_errors=True,
+)
 
 _WORKED_OUT = ("_serialized", "_client_settings", "_call_defaults", "_identity")
 """Cached properties, LangChain's own `_serialized` among them."""
@@ -119,7 +126,7 @@ class OmniSettings(BaseModel):
     def _mask_provider_secrets(cls, providers: Any) -> Any:
         if not isinstance(providers, dict):
             return providers
-        return {name: _masked(given) for name, given in providers.items()}
+        return {name: _masked(name, given) for name, given in providers.items()}
 
     @model_validator(mode="after")
     def _read_environment(self) -> Self:
@@ -206,9 +213,17 @@ class OmniSettings(BaseModel):
         return {name: value for name in ROUTING if (value := getattr(self, name)) is not None}
 
 
-def _masked(given: dict[str, Any]) -> dict[str, Any]:
-    """Return a provider's settings with its key and headers, which may hold another, as secrets."""
-    masked = dict(given)
+def _masked(provider: str, given: object) -> dict[str, Any]:
+    """Return a provider's settings with its key and headers, which may hold another, as secrets.
+
+    Raises:
+        ValueError: They are no mapping; what was given is not repeated.
+    """
+    if not isinstance(given, Mapping):
+        raise ValueError(f'the settings of {provider!r} are a mapping, such as {{"api_key": ...}}')
+    masked: dict[str, Any] = dict(cast("Mapping[str, Any]", given))
+    if not isinstance(masked.get("headers") or {}, Mapping):
+        raise ValueError(f"the headers of {provider!r} are a mapping of names to values")
     if masked.get("api_key") is not None:
         masked["api_key"] = _secret(masked["api_key"])
     if masked.get("headers"):

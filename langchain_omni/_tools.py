@@ -12,9 +12,12 @@ from omnilabs.errors import InvalidRequestError
 if TYPE_CHECKING:  # loading LangChain's tools takes longer than the rest of this package
     from langchain_core.tools import BaseTool
 
+    ToolLike: TypeAlias = Mapping[str, Any] | type | Callable[..., Any] | BaseTool
+else:  # LangChain reads the annotations of public methods at run time
+    ToolLike = Mapping[str, Any] | type | Callable[..., Any]
+
 __all__ = ["Method", "Schema", "ToolLike", "bound_tools", "chosen_tool", "json_schema_format", "schema_name"]
 
-ToolLike: TypeAlias = "Mapping[str, Any] | type | Callable[..., Any] | BaseTool"
 Schema: TypeAlias = dict[str, Any] | type
 Method: TypeAlias = Literal["json_schema", "function_calling", "json_mode"]
 _WORDS: Mapping[str, str] = {"any": "required", "auto": "auto", "none": "none", "required": "required"}

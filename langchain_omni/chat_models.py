@@ -30,6 +30,8 @@ from omnilabs.types import Decision
 
 if TYPE_CHECKING:
     from langchain_omni._binding import OmniBinding
+else:  # as much as LangChain wants to know of it: its fallbacks ask, at run time, which methods return a Runnable
+    OmniBinding = Runnable
 
 __all__ = ["ChatOmni"]
 

@@ -7,6 +7,7 @@ import inspect
 import json
 import subprocess
 import sys
+import typing
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -65,12 +66,32 @@ def test_no_function_is_longer_than_60_lines(file: Path):
 
 def test_every_public_name_loads_and_no_other():
     for name in langchain_omni.__all__:
-        if name != "OmniDecisionModel" or find_spec("langchain_core.decisions"):
-            assert getattr(langchain_omni, name).__name__ == name
+        assert getattr(langchain_omni, name).__name__ == name
+    if find_spec("langchain_core.decisions"):
+        assert langchain_omni.OmniDecisionModel.__name__ == "OmniDecisionModel"
+    else:
+        with pytest.raises(ImportError, match=r"langchain-core 1\.8"):
+            langchain_omni.OmniDecisionModel  # noqa: B018  # reading it is what is tested
     with pytest.raises(AttributeError, match="OmniChat"):
         langchain_omni.OmniChat  # noqa: B018  # reading it is what is tested
     assert set(langchain_omni.__all__) <= set(dir(langchain_omni))
     assert langchain_omni.__all__ == sorted(langchain_omni.__all__)
+
+
+def test_every_name_can_be_imported_at_once():
+    names: dict[str, object] = {}
+    exec("from langchain_omni import *", names)
+    assert set(langchain_omni.__all__) <= names.keys()
+
+
+@pytest.mark.parametrize("name", langchain_omni.__all__)
+def test_annotations_of_public_methods_can_be_read_at_run_time(name: str):
+    """LangChain's fallbacks do, to see whether `bind_tools` and its like return a Runnable."""
+    public = getattr(langchain_omni, name)
+    own = [cls for cls in getattr(public, "__mro__", ()) if cls.__module__.startswith("langchain_omni")]
+    methods = [value for cls in own for key, value in vars(cls).items() if not key.startswith("_") and callable(value)]
+    for method in methods if own else [public]:
+        assert typing.get_type_hints(method) is not None
 
 
 def _loaded(code: str) -> list[str]:

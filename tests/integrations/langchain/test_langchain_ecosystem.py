@@ -176,6 +176,17 @@ def test_a_fallback_answers_when_the_first_model_fails(request: pytest.FixtureRe
     assert chain.invoke("hello").text
 
 
+def test_tools_and_a_form_bound_to_a_chain_with_fallbacks_reach_every_model(backend: dict[str, Any]):
+    failing = ChatOmni(mode="sandbox", model="sandbox/overloaded", max_retries=0)
+    chain: Any = failing.with_fallbacks([ChatOmni(**backend)])
+    for first in (chain, failing.bind(temperature=0).with_fallbacks([ChatOmni(**backend)])):
+        bound = first.bind_tools([get_weather])
+        assert [one.kwargs["tools"][0]["function"]["name"] for one in (bound.runnable, *bound.fallbacks)] == [
+            "get_weather"
+        ] * 2
+        assert bound.invoke("What is the weather in Paris?").response_metadata["model_name"] != "sandbox/overloaded"
+
+
 @pytest.mark.filterwarnings("ignore:RunnableWithMessageHistory is deprecated", "ignore:The class `InMemoryChat")
 def test_a_history_is_sent_along(model: ChatOmni):
     prompt = ChatPromptTemplate.from_messages([MessagesPlaceholder("history"), ("human", "{question}")])

@@ -14,7 +14,7 @@ from integrations.langchain.chat_server import ChatServer
 from langchain_core.load import dumpd, dumps, load
 from pydantic import ValidationError
 
-from langchain_omni import ChatOmni, OmniLLM
+from langchain_omni import ChatOmni, OmniLLM, OmniSelector
 from omnilabs import AsyncOmniClient, OmniClient
 from omnilabs.errors import BudgetExceededError, ConfigurationError, OmniError
 from omnilabs.types import Capabilities, ModelInfo
@@ -256,3 +256,22 @@ def test_tokens_are_counted_without_a_vocabulary_or_a_network():
     with pytest.raises(NotImplementedError, match="custom_get_token_ids"):
         model.get_token_ids("hi")
     assert ChatOmni(custom_get_token_ids=lambda text: [1] * len(text)).get_num_tokens("four") == 4
+
+
+@pytest.mark.parametrize("make", [ChatOmni, OmniLLM, OmniSelector])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"providers": {"openai": KEY}},
+        {"providers": KEY},
+        {"providers": {"openai": {"headers": [("x-key", KEY)]}}},
+        {"openai_apikey": KEY},
+        {"api_key": [KEY]},
+    ],
+)
+def test_a_wrong_setting_is_refused_without_repeating_it(make: Any, wrong: dict[str, Any]):
+    with pytest.raises(ValidationError) as caught:
+        make(**wrong)
+    shown = "".join(traceback.format_exception(caught.value))
+    assert KEY not in shown.replace(repr(wrong), "")
+    assert next(iter(wrong)) in shown

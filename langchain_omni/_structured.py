@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from operator import itemgetter
 from typing import Any
 
@@ -12,6 +13,7 @@ from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
 from langchain_core.output_parsers.openai_tools import JsonOutputKeyToolsParser, PydanticToolsParser
 from langchain_core.outputs import ChatGeneration, Generation
 from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
+from langchain_core.utils.json import parse_json_markdown
 from langchain_core.utils.pydantic import is_basemodel_subclass
 
 from langchain_omni._tools import Method, Schema, schema_name
@@ -45,32 +47,111 @@ def _parser(schema: Schema | None, method: Method) -> Runnable[Any, Any]:
     if schema is None or method != "function_calling":
         return _JsonParser() if cls is None else _PydanticParser(pydantic_object=cls)
     if cls is None:
-        return JsonOutputKeyToolsParser(key_name=schema_name(schema), first_tool_only=True)
-    return PydanticToolsParser(tools=[cls], first_tool_only=True)
+        return _JsonCallParser(key_name=schema_name(schema), first_tool_only=True)
+    return _PydanticCallParser(tools=[cls], first_tool_only=True)
+
+
+# LangChain's parsers complete what is cut off, in whole answers too: half a text would pass for the answer.
 
 
 class _JsonParser(JsonOutputParser):
-    """JSON, unless the model refused."""
+    """JSON, once it is whole; None when the model called tools first."""
 
     def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
-        _raise_refusal(result)
-        return super().parse_result(result, partial=partial)
+        grows = _is_growing(result, partial)
+        return super().parse_result(result, partial=grows) if grows or _is_answer(result) else None
 
 
 class _PydanticParser(PydanticOutputParser[Any]):
-    """An object of a class, unless the model refused."""
+    """An object of a class, once it is whole; None when the model called tools first."""
 
     def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
-        _raise_refusal(result)
+        grows = _is_growing(result, partial)
+        return super().parse_result(result, partial=grows) if grows or _is_answer(result) else None
+
+
+class _JsonCallParser(JsonOutputKeyToolsParser):
+    """The arguments of the call that is the answer, once they are whole."""
+
+    def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
+        if not _is_growing(result, partial):
+            _check_calls(result)
         return super().parse_result(result, partial=partial)
 
 
-def _raise_refusal(result: list[Generation]) -> None:
-    answer = result[0]
-    if isinstance(answer, ChatGeneration) and (refusal := answer.message.additional_kwargs.get("refusal")):
-        metadata = answer.message.response_metadata
+class _PydanticCallParser(PydanticToolsParser):
+    """An object of a class from the call that is the answer, once its arguments are whole."""
+
+    def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
+        grows = _is_growing(result, partial)
+        if not grows:
+            _check_calls(result)
+        return super().parse_result(result, partial=grows)
+
+
+def _is_growing(result: list[Generation], partial: bool) -> bool:
+    """Return whether more of a streamed answer is to come.
+
+    Raises:
+        OmniRefusalError: The model refused to answer.
+    """
+    message = _message(result)
+    if message is None:
+        return partial
+    if refusal := message.additional_kwargs.get("refusal"):
+        metadata = message.response_metadata
         raise OmniRefusalError(
             f"the model refused to answer: {refusal}",
             provider=metadata.get("provider"),
             model=metadata.get("model_name"),
         )
+    return partial and getattr(message, "chunk_position", None) != "last"
+
+
+def _is_answer(result: list[Generation]) -> bool:
+    """Return whether a whole message is the answer, and not a call of tools before it.
+
+    Raises:
+        OutputParserException: It is not whole JSON.
+    """
+    message = _message(result)
+    if message is not None and message.tool_calls:
+        return False
+    text = result[0].text
+    try:
+        parse_json_markdown(text, parser=_whole_json)
+    except ValueError as exc:
+        raise _unreadable(message, text) from exc
+    return True
+
+
+def _check_calls(result: list[Generation]) -> None:
+    """Refuse a call whose arguments are not whole.
+
+    Raises:
+        OutputParserException: One is.
+    """
+    message = _message(result)
+    if message is None:
+        return
+    pieces = [piece["args"] or "{}" for piece in getattr(message, "tool_call_chunks", ())]
+    for arguments in [*pieces, *(call["args"] or "" for call in message.invalid_tool_calls)]:
+        try:
+            _whole_json(arguments)
+        except ValueError as exc:
+            raise _unreadable(message, arguments) from exc
+
+
+def _message(result: list[Generation]) -> AIMessage | None:
+    message = result[0].message if isinstance(result[0], ChatGeneration) else None
+    return message if isinstance(message, AIMessage) else None
+
+
+def _whole_json(text: str) -> Any:
+    return json.loads(text, strict=False)  # with line ends in texts, as LangChain takes them
+
+
+def _unreadable(message: AIMessage | None, text: str) -> core.OutputParserException:
+    cut = message is not None and message.response_metadata.get("finish_reason") == "length"
+    why = "the answer was cut off, raise max_tokens" if cut else "the answer is not JSON"
+    return core.OutputParserException(f"Invalid json output: {why}: {text}", llm_output=text)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 
 from langchain_core.utils.function_calling import convert_to_openai_function, convert_to_openai_tool
+from pydantic import BaseModel
 
 from omnilabs.errors import InvalidRequestError
 
@@ -16,7 +17,18 @@ if TYPE_CHECKING:  # loading LangChain's tools takes longer than the rest of thi
 else:  # LangChain reads the annotations of public methods at run time
     ToolLike = Mapping[str, Any] | type | Callable[..., Any]
 
-__all__ = ["Method", "Schema", "ToolLike", "bound_tools", "chosen_tool", "json_schema_format", "schema_name"]
+__all__ = [
+    "Method",
+    "Schema",
+    "ToolLike",
+    "answer_format",
+    "bound_tools",
+    "check_method",
+    "chosen_tool",
+    "json_schema_format",
+    "schema_as_tool",
+    "schema_name",
+]
 
 Schema: TypeAlias = dict[str, Any] | type
 Method: TypeAlias = Literal["json_schema", "function_calling", "json_mode"]
@@ -60,20 +72,72 @@ def chosen_tool(choice: object, names: Sequence[str]) -> str | None:
     )
 
 
+def check_method(schema: Schema | None, method: str, strict: bool | None, settings: Mapping[str, Any]) -> None:
+    """Refuse what a method of asking for a form cannot do.
+
+    Raises:
+        InvalidRequestError: An unknown method, no schema where it needs one, `strict` or `tools` where it takes none.
+    """
+    wrong: tuple[str, str] | None = None
+    if method not in get_args(Method):
+        wrong = "method", f"method is one of {', '.join(get_args(Method))}, not {method!r}"
+    elif schema is None and method != "json_mode":
+        wrong = "schema", f"method={method!r} needs a schema"
+    elif strict is not None and method == "json_mode":
+        wrong = "strict", "method='json_mode' gives the provider no schema to keep to: leave strict out"
+    elif settings.get("tools") and method == "function_calling":
+        wrong = "tools", "method='function_calling' makes the model call the schema: for other tools take 'json_schema'"
+    if wrong is not None:
+        raise InvalidRequestError(wrong[1], parameter=wrong[0])
+
+
+def answer_format(schema: Schema | None, strict: bool | None) -> Schema | None:
+    """Return `response_format` for a class; a schema as a dict, or none, is what it is already."""
+    return json_schema_format(schema, strict) if isinstance(schema, type) else schema
+
+
 def json_schema_format(schema: Schema, strict: bool | None) -> dict[str, Any]:
-    """Return `response_format` for a pydantic class, a TypedDict or a JSON schema."""
-    function = convert_to_openai_function(schema, strict=strict)
+    """Return `response_format` for a pydantic class, a TypedDict, a JSON schema, or a form of OpenAI's."""
+    function = convert_to_openai_function(schema_as_tool(schema), strict=strict)
     form: dict[str, Any] = {
         "name": function["name"],
-        "schema": function.get("parameters", {"type": "object", "properties": {}}),
+        "schema": _with_definitions(schema, strict) or function.get("parameters", {"type": "object", "properties": {}}),
     }
-    if "description" in function:
-        form["description"] = function["description"]
-    if strict is not None:
-        form["strict"] = strict
+    form |= {name: function[name] for name in ("description", "strict") if name in function}
     return {"type": "json_schema", "json_schema": form}
+
+
+def schema_as_tool(schema: Schema) -> Schema:
+    """Return OpenAI's `response_format`, or the `json_schema` in it, as a function; any other schema as it is."""
+    if not isinstance(schema, dict):
+        return schema
+    form = schema.get("json_schema") if schema.get("type") == "json_schema" else schema
+    if not isinstance(form, Mapping) or "name" not in form or not isinstance(form.get("schema"), Mapping):
+        return schema
+    known = {name: form[name] for name in ("name", "description", "strict") if form.get(name) is not None}
+    return {**known, "parameters": form["schema"]}
 
 
 def schema_name(schema: Schema) -> str:
     """Return the name a schema has as a tool."""
-    return str(convert_to_openai_function(schema)["name"])
+    return str(convert_to_openai_function(schema_as_tool(schema))["name"])
+
+
+def _with_definitions(schema: Schema, strict: bool | None) -> dict[str, Any] | None:
+    """Return the schema of a pydantic class of classes: LangChain writes each in place, and loses one within itself."""
+    if not (isinstance(schema, type) and issubclass(schema, BaseModel)):
+        return None
+    whole = schema.model_json_schema()
+    if "$defs" not in whole:
+        return None
+    return cast("dict[str, Any]", _closed(whole) if strict else whole)
+
+
+def _closed(node: Any) -> Any:
+    """Return a schema whose objects allow no other fields than theirs, as `strict` wants it."""
+    if isinstance(node, list):
+        return [_closed(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    closed = {name: _closed(value) for name, value in node.items()}
+    return {**closed, "additionalProperties": False} if isinstance(node.get("properties"), dict) else closed

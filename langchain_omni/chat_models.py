@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from inspect import signature
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput, ModelProfile
@@ -22,9 +22,19 @@ from langchain_omni._profiles import candidates_profile, configured_profile, pro
 from langchain_omni._raising import langchain_errors
 from langchain_omni._routing import AUTO, Choice, Plan, plan_call
 from langchain_omni._settings import CONFIG
-from langchain_omni._tools import Method, Schema, ToolLike, bound_tools, chosen_tool, json_schema_format, schema_name
+from langchain_omni._tools import (
+    Method,
+    Schema,
+    ToolLike,
+    answer_format,
+    bound_tools,
+    check_method,
+    chosen_tool,
+    json_schema_format,
+    schema_as_tool,
+    schema_name,
+)
 from omnilabs import AsyncChatStream, ChatChunk, ChatResponse, ChatStream
-from omnilabs.errors import InvalidRequestError
 from omnilabs.router import Router
 from omnilabs.types import Decision
 
@@ -187,12 +197,13 @@ class ChatOmni(OmniModel, BaseChatModel):
         """
         ready = bound_tools(tools, strict)
         names = [str(tool["function"]["name"]) for tool in ready if "function" in tool]
-        settings: dict[str, Any] = {
-            "tools": ready or None,
-            "tool_choice": chosen_tool(tool_choice, names),
-            "parallel_tool_calls": parallel_tool_calls,
-            "response_format": response_format,
-        }
+        with langchain_errors():
+            settings: dict[str, Any] = {
+                "tools": ready or None,
+                "tool_choice": chosen_tool(tool_choice, names),
+                "parallel_tool_calls": parallel_tool_calls,
+                "response_format": answer_format(response_format, strict),
+            }
         return self.bind(**{name: value for name, value in settings.items() if value is not None}, **kwargs)
 
     def with_structured_output(
@@ -207,36 +218,37 @@ class ChatOmni(OmniModel, BaseChatModel):
         """Return the model followed by a parser: it answers with an object of `schema`.
 
         Args:
-            schema: A pydantic class, a TypedDict, a JSON schema with a `title`, or a tool in OpenAI's format.
+            schema: A pydantic class, a TypedDict, a JSON schema with a `title`, or a tool or `response_format` in
+                OpenAI's format.
             method: "json_schema" asks for the schema by the provider's own means, or by a tool where it has none;
                 "function_calling" always by a tool; "json_mode" for any JSON, the form being described in the prompt.
-            include_raw: Return `{"raw", "parsed", "parsing_error"}` and raise nothing when parsing fails.
-            strict: Whether the answer must keep to the schema exactly, where the provider can promise it.
-            **kwargs: Settings of the call; `tools` that the model may call before it answers.
+            include_raw: Return `{"raw", "parsed", "parsing_error"}` and raise nothing when parsing fails. Streamed, a
+                failure at the end is raised: parts of the answer are out by then.
+            strict: Whether the answer must keep to the schema exactly, where the provider can promise it. Left out, it
+                is not asked for.
+            **kwargs: Settings of the call; but with "function_calling", `tools` that the model may call before it
+                answers. The parsed answer is then None, and the calls are in "raw" of `include_raw`.
 
         Raises:
-            InvalidRequestError: An unknown method, or no schema where one is needed.
+            InvalidRequestError: An unknown method, or what does not go with it.
             OmniRefusalError: When called: the model refused to answer.
+            OutputParserException: When called: the answer is not of the schema, or was cut off.
         """
         from langchain_omni._structured import structured  # the parsers are loaded by those who need them
 
-        if method not in get_args(Method):
-            raise InvalidRequestError(
-                f"method is one of {', '.join(get_args(Method))}, not {method!r}", parameter="method"
-            )
+        with langchain_errors():
+            check_method(schema, method, strict, kwargs)
         if schema is not None:
             trace = {"kwargs": {"method": method, "strict": strict}, "schema": schema}
             kwargs["ls_structured_output_format"] = trace
-        elif method != "json_mode":
-            raise InvalidRequestError(f"method={method!r} needs a schema", parameter="schema")
         bound: Runnable[LanguageModelInput, AIMessage]
-        if schema is None or method == "json_mode":
-            bound = self.bind(response_format={"type": "json_object"}, **kwargs)
-        elif method == "function_calling":
-            bound = self.bind_tools([schema], tool_choice=schema_name(schema), strict=strict, **kwargs)
+        if schema is not None and method == "function_calling":
+            tool = schema_as_tool(schema)
+            bound = self.bind_tools([tool], tool_choice=schema_name(schema), strict=strict, **kwargs)
         else:
-            tools = kwargs.pop("tools", ())
-            bound = self.bind_tools(tools, strict=strict, response_format=json_schema_format(schema, strict), **kwargs)
+            any_json = {"type": "json_object"}
+            form = any_json if schema is None or method == "json_mode" else json_schema_format(schema, strict)
+            bound = self.bind_tools(kwargs.pop("tools", ()), strict=strict, response_format=form, **kwargs)
         return structured(bound, schema, method, include_raw=include_raw)
 
     # ---- what LangChain asks of a model

@@ -328,13 +328,13 @@ def _response_format(value: Mapping[str, Any] | type | None) -> Mapping[str, Any
     """Return OpenAI's response_format from itself, from a bare JSON schema, or from a pydantic model class."""
     if value is None:
         return None
-    schema = getattr(value, "model_json_schema", None)
     if isinstance(value, type):
-        if schema is None:
+        schema_of = getattr(value, "model_json_schema", None)
+        if schema_of is None:
             raise InvalidRequestError(
                 f"response_format takes a pydantic model class, not {value.__name__}", parameter="response_format"
             )
-        return _json_schema(value.__name__, cast("Mapping[str, Any]", schema()))
+        return _json_schema(value.__name__, cast("Mapping[str, Any]", schema_of()))
     kind = value.get("type") if isinstance(value, Mapping) else None
     if kind in ("text", "json_object"):
         return None if kind == "text" else value
@@ -344,7 +344,8 @@ def _response_format(value: Mapping[str, Any] | type | None) -> Mapping[str, Any
             raise InvalidRequestError(
                 "response_format of type json_schema needs json_schema.schema", parameter="response_format"
             )
-        return value
+        schema = _with_root(inner["schema"])
+        return value if schema is inner["schema"] else {**value, "json_schema": {**inner, "schema": schema}}
     if isinstance(value, Mapping) and (kind == "object" or "properties" in value):
         return _json_schema(str(value.get("title", "answer")), value)
     raise InvalidRequestError(
@@ -355,7 +356,20 @@ def _response_format(value: Mapping[str, Any] | type | None) -> Mapping[str, Any
 
 def _json_schema(name: str, schema: Mapping[str, Any]) -> Mapping[str, Any]:
     safe = "".join(char if char.isalnum() or char in "_-" else "_" for char in name)[:64] or "answer"
-    return {"type": "json_schema", "json_schema": {"name": safe, "schema": schema}}
+    return {"type": "json_schema", "json_schema": {"name": safe, "schema": _with_root(schema)}}
+
+
+def _with_root(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a schema that says at its root what it is.
+
+    Of a class that holds itself pydantic writes a bare reference there, where providers want an object.
+    """
+    reference = schema.get("$ref")
+    if not isinstance(reference, str) or not reference.startswith("#/$defs/"):
+        return schema
+    root = (schema.get("$defs") or {}).get(reference.removeprefix("#/$defs/"))
+    rest = {name: value for name, value in schema.items() if name != "$ref"}
+    return {**root, **rest} if isinstance(root, Mapping) else schema
 
 
 def call_options(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, TypedDict
 
 import pytest
@@ -205,6 +206,125 @@ def test_a_structured_answer_may_call_tools_first(model: ChatOmni):
     assert raw.tool_calls[0]["name"] == "add"
 
 
+CUT = '{"name": "Bern", "people": 12, "twin": "Al'
+"""What LangChain's own parsers would complete to a city, with half a name in it."""
+
+
+class Twin(City):
+    """A city with a twin."""
+
+    twin: str = ""
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("method", ["json_schema", "json_mode", "function_calling"])
+@pytest.mark.parametrize("schema", [Twin, {**SCHEMA, "title": "Twin"}], ids=["pydantic", "json_schema"])
+def test_an_answer_that_was_cut_off_is_an_error(
+    chat_server: ChatServer, model: ChatOmni, schema: Any, method: Any, stream: bool
+):
+    _answer(chat_server, _called("Twin", CUT) if method == "function_calling" else {"content": CUT}, "length", stream)
+    chain = model.with_structured_output(schema, method=method)
+    with pytest.raises(OutputParserException, match="cut off, raise max_tokens"):
+        list(chain.stream("hi")) if stream else chain.invoke("hi")
+    _answer(chat_server, _called("Twin", CUT) if method == "function_calling" else {"content": CUT}, "length", False)
+    whole = model.with_structured_output(schema, method=method, include_raw=True).invoke("hi")
+    assert isinstance(whole["parsing_error"], OutputParserException)
+    assert whole["parsed"] is None
+
+
+def test_json_in_a_fence_and_with_line_ends_in_texts_is_read(chat_server: ChatServer, model: ChatOmni):
+    _say(chat_server, '```json\n{"name": "New\nYork", "people": 12}\n```')
+    assert model.with_structured_output(City).invoke("hi") == City(name="New\nYork", people=12)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("schema", [City, SCHEMA], ids=["pydantic", "json_schema"])
+def test_an_answer_that_calls_tools_first_is_none(chat_server: ChatServer, model: ChatOmni, schema: Any, stream: bool):
+    _answer(chat_server, _called("add", '{"a": 1, "b": 2}'), "tool_calls", stream)
+    chain = model.bind_tools([add]).with_structured_output(schema)
+    assert (list(chain.stream("hi"))[-1:] or [None] if stream else [chain.invoke("hi")]) == [None]
+    _answer(chat_server, _called("add", '{"a": 1, "b": 2}'), "tool_calls", stream=False)
+    whole = model.bind_tools([add]).with_structured_output(schema, include_raw=True).invoke("hi")
+    assert (whole["parsed"], whole["parsing_error"]) == (None, None)
+    assert whole["raw"].tool_calls[0]["name"] == "add"
+
+
+@pytest.mark.parametrize("schema", [City, SCHEMA], ids=["pydantic", "json_schema"])
+def test_a_refusal_instead_of_the_forced_call_is_an_error(chat_server: ChatServer, model: ChatOmni, schema: Any):
+    _answer(chat_server, {"content": None, "refusal": "I will not."}, "stop", stream=False)
+    with pytest.raises(OmniRefusalError, match="I will not"):
+        model.with_structured_output(schema, method="function_calling").invoke("hi")
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize("method", ["json_schema", "function_calling"])
+def test_openais_own_form_is_sent_whole(chat_server: ChatServer, model: ChatOmni, method: Any, wrapped: bool):
+    form: dict[str, Any] = {"name": "town", "description": "A town.", "strict": True, "schema": {**SCHEMA}}
+    given = {"type": "json_schema", "json_schema": form} if wrapped else form
+    answer = model.with_structured_output(given, method=method).invoke("a city 'Bern' of 12")
+    assert answer == {"name": "Bern", "people": 12}
+    body = chat_server.requests[-1].json
+    if method == "json_schema":
+        assert body["response_format"]["json_schema"] == form
+    else:
+        sent = body["tools"][0]["function"]
+        assert (sent["name"], sent["strict"], sent["parameters"]["properties"]) == ("town", True, SCHEMA["properties"])
+
+
+class Branch(BaseModel):
+    """A branch and what grows on it."""
+
+    width: int
+    twigs: list[Branch] = []
+
+
+class Tree(BaseModel):
+    """A tree."""
+
+    branches: list[Branch]
+
+
+@pytest.mark.parametrize("schema", [Branch, Tree])
+def test_a_class_that_holds_itself_keeps_its_depth(chat_server: ChatServer, model: ChatOmni, schema: type[BaseModel]):
+    _say(chat_server, "{}")
+    with contextlib.suppress(OutputParserException):
+        model.with_structured_output(schema, strict=True).invoke("hi")
+    sent = chat_server.requests[-1].json["response_format"]["json_schema"]["schema"]
+    twig = sent["$defs"]["Branch"]
+    assert twig["properties"]["twigs"]["items"] == {"$ref": "#/$defs/Branch"}
+    assert (sent["type"], sent["additionalProperties"], twig["additionalProperties"]) == ("object", False, False)
+
+
+def test_a_class_bound_beside_tools_is_sent_as_its_schema(chat_server: ChatServer, model: ChatOmni):
+    for form in (CityDict, City):
+        model.bind_tools([add], response_format=form).invoke("hi")
+        sent = chat_server.requests[-1].json["response_format"]["json_schema"]
+        assert set(sent["schema"]["properties"]) == {"name", "people"}
+
+
+def test_what_a_method_cannot_do_is_refused_when_bound(model: ChatOmni):
+    for wrong in ({"method": "json_mode", "strict": True}, {"method": "function_calling", "tools": [add]}):
+        settings: Any = wrong
+        with pytest.raises(InvalidRequestError, match=r"leave strict out|take 'json_schema'") as caught:
+            model.with_structured_output(City, **settings)
+        assert isinstance(caught.value, ModelError)
+    with pytest.raises(ModelError, match="one of the tools"):
+        model.bind_tools([add], tool_choice="subtract")
+
+
 def _say(server: ChatServer, text: str) -> None:
-    message = {"role": "assistant", "content": text}
-    server.script(Reply(body={"id": "1", "model": "m", "choices": [{"message": message, "finish_reason": "stop"}]}))
+    _answer(server, {"content": text}, "stop", stream=False)
+
+
+def _called(name: str, arguments: str) -> dict[str, Any]:
+    call = {"index": 0, "id": "c1", "type": "function", "function": {"name": name, "arguments": arguments}}
+    return {"content": None, "tool_calls": [call]}
+
+
+def _answer(server: ChatServer, message: dict[str, Any], finish: str, stream: bool) -> None:
+    head = {"id": "1", "model": "m"}
+    delta = {"role": "assistant", **message}
+    if stream:
+        server.script(events({**head, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}, "[DONE]"))
+    else:
+        server.script(Reply(body={**head, "choices": [{"message": delta, "finish_reason": finish}]}))

@@ -20,7 +20,7 @@ from langchain_omni._convert import to_omni_messages
 from langchain_omni._model import OmniModel
 from langchain_omni._profiles import candidates_profile, configured_profile, profile_of, variables_that_configure
 from langchain_omni._raising import langchain_errors
-from langchain_omni._routing import AUTO, Choice, Plan, plan_call
+from langchain_omni._routing import AUTO, Choice, Plan, choose, plan_call
 from langchain_omni._settings import CONFIG
 from langchain_omni._tools import (
     Method,
@@ -132,12 +132,28 @@ class ChatOmni(OmniModel, BaseChatModel):
     def _plan(self, messages: Sequence[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]) -> Plan:
         if stop is not None:
             kwargs = {**kwargs, "stop": stop}
-        return plan_call(to_omni_messages(messages), messages, self._call_defaults, kwargs, self.sticky)
+        plan = plan_call(to_omni_messages(messages), messages, self._call_defaults, kwargs, self.sticky)
+        return plan if plan.settled is None else self._stay(plan, plan.settled)
+
+    def _stay(self, plan: Plan, settled: str) -> Plan:
+        """Return the plan with the model that answered before in front, as far as it can answer this too."""
+        client = self._pair().blocking
+        names = plan.arguments.get("model_names")
+        if client.mode == "hosted":
+            return plan.answered_by(settled, "sticky") if names is None or settled in names else plan
+        kept = _kept(client.router, settled, names)
+        if kept is not None:
+            decision = choose(client.select, plan.arguments, kept)
+            return plan.answered_by(decision, "sticky" if decision.model == kept else "auto")
+        # Asked by `provider/name`, a model may be one of which nothing is known.
+        unknown = names is None and client.router.find(settled) is None
+        named = unknown and settled.partition("/")[0] in (self.providers or ())
+        return plan.answered_by(settled, "sticky") if named else plan
 
     # ---- the decision alone
 
     def select(self, input: LanguageModelInput, **kwargs: Any) -> Decision:
-        """Return the decision `model="auto"` would take for this input; nothing is sent and nothing spent.
+        """Return the decision `model="auto"` would take for this input, `sticky` included; nothing is sent or spent.
 
         Args:
             input: Text, messages or a prompt.
@@ -148,18 +164,21 @@ class ChatOmni(OmniModel, BaseChatModel):
             NoEligibleModelError: No model can answer; `.rejected` holds each one's reason.
         """
         with langchain_errors():
-            return self._pair().blocking.select(**self._selection(input, kwargs))
+            return self._decide(input, kwargs)
 
     async def aselect(self, input: LanguageModelInput, **kwargs: Any) -> Decision:
-        """Return the decision, as `select` does."""
-        with langchain_errors():
-            return await self._pair().asyncio.select(**self._selection(input, kwargs))
+        """Return the decision, as `select` does; it waits for nothing."""
+        return self.select(input, **kwargs)
 
-    def _selection(self, input: LanguageModelInput, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _decide(self, input: LanguageModelInput, given: Mapping[str, Any], settled: str | None = None) -> Decision:
+        """Return the decision for this input; `settled` is a model to stay with beside what `sticky` says."""
         tools = bound_tools(given["tools"], None) if given.get("tools") else None
         settings = {**self._call_defaults, **given, "model": AUTO, "tools": tools}
         messages = self._convert_input(input).to_messages()
-        return plan_call(to_omni_messages(messages), messages, {}, settings, "off").arguments
+        plan = plan_call(to_omni_messages(messages), messages, {}, settings, self.sticky)
+        client, settled = self._pair().blocking, settled or plan.settled
+        kept = None if settled is None else _kept(client.router, settled, plan.arguments.get("model_names"))
+        return choose(client.select, plan.arguments, kept)
 
     # ---- binding
 
@@ -290,6 +309,14 @@ class ChatOmni(OmniModel, BaseChatModel):
         # The same as `model_provider` in the answer's metadata: middleware trusts reported tokens only if they agree.
         params["ls_provider"] = PROVIDER
         return params
+
+
+def _kept(router: Router, settled: str, names: Sequence[str] | None) -> str | None:
+    """Return the id of a model to stay with, or None where the router does not know it or is not to choose it now."""
+    model = router.find(settled)
+    if model is None or (names is not None and model not in [router.find(name) for name in names]):
+        return None
+    return str(model.id)
 
 
 def _bound(model: ChatOmni, kwargs: dict[str, Any], config: RunnableConfig) -> OmniBinding:

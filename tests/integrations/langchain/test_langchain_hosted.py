@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import reduce
+from operator import add
+from typing import Any
 
 import pytest
 from langchain_core import exceptions as core
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from omniserver import OmniServer, fault
 
 from langchain_omni import ChatOmni, OmniLLM
@@ -40,6 +44,20 @@ def test_routing_reaches_the_service(service: OmniServer):
     chat.invoke("hi")
     body = service.requests[-1].json
     assert (body["rel_cost"], body["model_names"], body["k"]) == (0.9, ["gpt-4o-mini"], 2)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_tool_loop_stays_with_the_model_the_service_chose_if_it_says_which(service: OmniServer, streamed: bool):
+    chat = ChatOmni(api_key="k", base_url=service.url)
+    told: Any = reduce(add, chat.stream("hi")) if streamed else chat.invoke("hi")
+    calls: Any = [{"name": "look", "args": {}, "id": "x"}]
+    first = AIMessage("", tool_calls=calls, response_metadata=told.response_metadata)
+    answer = chat.invoke([HumanMessage("hi"), first, ToolMessage("found", tool_call_id="x")])
+    chosen = told.response_metadata["model_name"]
+    reason = answer.response_metadata["omni"]["reason"]
+    assert reason == ("auto" if chosen == "auto" else "sticky")
+    if reason == "sticky":
+        assert service.requests[-1].json["model"] == chosen
 
 
 def test_the_services_refusals_are_langchains(service: OmniServer):

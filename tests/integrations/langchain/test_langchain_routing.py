@@ -14,7 +14,7 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.tools import tool
 
 from langchain_omni import ChatOmni
-from omnilabs.errors import ConfigurationError, NoEligibleModelError
+from omnilabs.errors import ConfigurationError, InvalidRequestError, NoEligibleModelError
 from omnilabs.types import Capabilities, Decision, ModelInfo, Price
 
 LOW, HIGH = Price(Decimal(1), Decimal(1)), Price(Decimal(100), Decimal(100))
@@ -187,7 +187,11 @@ def test_a_tool_loop_stays_with_the_model_that_began_it(model: ChatOmni, streame
     assert answered(first) == "dear"
     second = agent.invoke(loop(first))
     assert answered(second) == "dear"
-    assert second.response_metadata["omni"] == {"reason": "sticky", "decision": None}
+    assert second.response_metadata["omni"]["reason"] == "sticky"
+    decision = second.response_metadata["omni"]["decision"]
+    assert [one["model"] for one in decision["ranking"]] == ["dear", "cheap"]  # who is kept, and who would step in
+    assert decision["explanation"].startswith("dear is kept")
+    assert agent.select(loop(first)).model == "dear"
 
 
 def test_after_the_loop_the_router_chooses_again_unless_the_conversation_is_sticky(model: ChatOmni):
@@ -204,6 +208,75 @@ def test_sticky_off_chooses_in_the_loop_too(model: ChatOmni):
 def test_a_model_that_is_no_longer_among_the_names_is_not_kept(model: ChatOmni):
     first = model.bind_tools([look]).invoke("look it up?", **ACCURATE)
     assert answered(model.invoke(loop(first), model_names=["cheap"])) == "cheap"
+
+
+PICTURE = {"type": "image", "base64": "aGk=", "mime_type": "image/png"}
+
+
+def begun(model: str, **metadata: Any) -> list[Any]:
+    """Return a conversation in the middle of a tool loop that a model began."""
+    call = {"name": "look", "args": {}, "id": "x"}
+    told = {"omni_call": {"model_id": model}, **metadata}
+    return [
+        HumanMessage("hi"),
+        AIMessage("", tool_calls=[call], response_metadata=told),
+        ToolMessage("ok", tool_call_id="x"),
+    ]
+
+
+def test_a_model_is_kept_whichever_of_its_names_is_listed(served: dict[str, Any]):
+    other = ModelInfo("dear", "openai", price=HIGH, scores={"MMLU": 0.9}, aliases=("dearest",))
+    model = ChatOmni(models=[CHEAP, other], **THRIFTY, **served)
+    for names in (["cheap", "dearest"], ["openai/cheap", "openai/dear"]):
+        answer = model.invoke(begun("dear"), model_names=names)
+        assert (answered(answer), answer.response_metadata["omni"]["reason"]) == ("dear", "sticky")
+
+
+@pytest.mark.parametrize("sticky", ["tool_loop", "conversation"])
+def test_a_model_that_cannot_answer_this_is_not_kept(served: dict[str, Any], sticky: Any):
+    model = ChatOmni(models=MODELS, sticky=sticky, **THRIFTY, **served)
+    seen = [*begun("cheap")[:2], ToolMessage([PICTURE], tool_call_id="x")]
+    assert answered(model.invoke(begun("cheap"))) == "cheap"
+    answer = model.invoke(seen)
+    assert (answered(answer), answer.response_metadata["omni"]["reason"]) == ("dear", "auto")
+    limit = model.select("hi").pick.quality + 0.001
+    assert answered(model.invoke(begun("cheap"), min_quality=limit)) == "dear"
+
+
+@pytest.mark.parametrize("gone", ["claude-sonnet-4-5", "a-model-of-yesterday", "nobody/knows-it"])
+def test_a_stored_conversation_goes_on_when_its_model_is_out_of_reach(served: dict[str, Any], gone: str):
+    catalogue = ModelInfo("claude-sonnet-4-5", "anthropic", price=LOW, scores={"MMLU": 0.9})
+    model = ChatOmni(models=[*MODELS, catalogue], sticky="conversation", **THRIFTY, **served)
+    answer = model.invoke(begun(gone))
+    assert (answered(answer), answer.response_metadata["omni"]["reason"]) == ("cheap", "auto")
+
+
+def test_a_model_of_ones_own_that_no_catalogue_lists_is_kept(chat_server: ChatServer):
+    own: dict[str, Any] = {"providers": {"mine": {"base_url": chat_server.url}}, "models": MODELS}
+    answer = ChatOmni(**own).invoke(begun("mine/m"))
+    assert (answered(answer), answer.response_metadata["omni"]["reason"]) == ("m", "sticky")
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_another_model_steps_in_when_the_kept_one_fails(streamed: bool):
+    models = [ModelInfo("down", "openai", name="overloaded", price=LOW), DEAR]
+    model = ChatOmni(models=models, mode="sandbox", max_retries=0)
+    pieces = list(model.stream(begun("down"))) if streamed else [model.invoke(begun("down"))]
+    told = {name: value for piece in pieces for name, value in piece.response_metadata.items()}
+    assert told["omni_call"]["model_id"] == "dear"
+    assert told["omni"]["reason"] == "sticky"
+    assert [attempt["model"] for attempt in told["omni_call"]["attempts"]] == ["down"]
+
+
+def test_a_call_or_a_binding_says_how_long_a_model_is_kept(model: ChatOmni):
+    assert answered(model.invoke(begun("dear"), sticky="off")) == "cheap"
+    assert answered(model.bind(sticky="off").bind_tools([look]).invoke(begun("dear"))) == "cheap"
+    talk = [*begun("dear"), AIMessage("ok", response_metadata={"omni_call": {"model_id": "dear"}}), HumanMessage("?")]
+    assert answered(model.invoke(talk)) == "cheap"
+    assert answered(model.invoke(talk, sticky="conversation")) == "dear"
+    assert model.select(talk, sticky="conversation").model == "dear"
+    with pytest.raises(InvalidRequestError, match="off, tool_loop, conversation"):
+        model.invoke("hi", sticky="always")
 
 
 def test_another_integrations_answer_binds_nobody(model: ChatOmni):

@@ -19,7 +19,7 @@ from omnilabs.errors import ResponseFormatError
 from omnilabs.providers._anthropic_errors import fault_error, fault_of
 from omnilabs.providers._anthropic_messages import THOUGHTS_BEFORE
 from omnilabs.providers._base import Target
-from omnilabs.providers._structured import holds_value, unwrapped
+from omnilabs.providers._structured import AnswerReader
 
 __all__ = ["AnthropicDecoder", "read_usage"]
 
@@ -39,10 +39,9 @@ _FINISH: Mapping[str, str] = {
 class _Block:
     """A content block that is still growing."""
 
-    def __init__(self, fields: Fields, call: int | None, *, is_answer: bool) -> None:
+    def __init__(self, fields: Fields, call: int | None) -> None:
         self.fields: dict[str, Any] = dict(fields)
         self.call = call
-        self.is_answer = is_answer
         self.pieces: list[str] = []
         self.has_shown_reasoning = False
 
@@ -64,7 +63,7 @@ class AnthropicDecoder:
 
     def __init__(self, target: Target, answer_tool: str | None = None) -> None:
         self._target = target
-        self._answer_tool = answer_tool
+        self._answer = None if answer_tool is None else AnswerReader(answer_tool)
         self._complete = False
         self._model = target.model.name
         self._id: str | None = None
@@ -73,7 +72,6 @@ class AnthropicDecoder:
         self._calls = 0
         self._unplaced: list[int] = []
         self._thoughts = 0
-        self._has_answered = False
         self._has_text = False
         self._readers: Mapping[object, Callable[[Fields], Iterable[ChatChunk]]] = {
             "message_start": self._start,
@@ -108,10 +106,10 @@ class AnthropicDecoder:
         if fault is not None:
             raise fault_error(fault, HttpResponse(200, {}, b""), self._target, in_band=True, body=body)
         reader = self._readers.get(str(body.get("type", event.event)))
-        return tuple(reader(body)) if reader is not None else ()
+        return self._shown(reader(body)) if reader is not None else ()
 
     def whole(self, message: Fields) -> Iterable[ChatChunk]:
-        """Yield the chunks of a whole message.
+        """Return the chunks of a whole message.
 
         Raises:
             ResponseFormatError: `content` is not a list of blocks, or a block is not of its documented shape.
@@ -119,11 +117,19 @@ class AnthropicDecoder:
         content = message.get("content")
         if not isinstance(content, list):
             raise self._bad("no list as content", message)
+        return self._shown(self._whole(message, content))
+
+    def _whole(self, message: Fields, content: Iterable[object]) -> Iterable[ChatChunk]:
         yield from self._start({"message": message})
         for index, block in enumerate(content):
             yield from self._start_block({"index": index, "content_block": block})
             yield from self._stop_block({"index": index})
         yield from self._end({"delta": message, "usage": message.get("usage")})
+        self._complete = True
+
+    def _shown(self, chunks: Iterable[ChatChunk]) -> tuple[ChatChunk, ...]:
+        read = tuple(chunks)  # first, as it says whether the message is complete
+        return read if self._answer is None else self._answer.read(read, is_over=self._complete)
 
     def _start(self, event: Fields) -> Iterable[ChatChunk]:
         message = _fields(event, "message")
@@ -138,11 +144,8 @@ class AnthropicDecoder:
         fields = event.get("content_block")
         if not isinstance(fields, Mapping) or not isinstance(fields.get("type"), str):
             raise self._bad("a content block without a type", fields)
-        is_call = fields["type"] == "tool_use"
-        is_answer = is_call and self._answer_tool is not None and fields.get("name") == self._answer_tool
-        call = self._calls if is_call and not is_answer else None
-        block = self._blocks[_index(event)] = _Block(fields, call, is_answer=is_answer)
-        self._has_answered |= is_answer
+        call = self._calls if fields["type"] == "tool_use" else None
+        block = self._blocks[_index(event)] = _Block(fields, call)
         if call is not None:
             self._calls += 1
             self._unplaced.append(call)
@@ -180,9 +183,7 @@ class AnthropicDecoder:
         block = self._blocks.pop(_index(event), None)
         if block is None or block.kind == "text":
             return ()
-        if block.is_answer and self._answer_tool is not None and holds_value(self._answer_tool):
-            return (self._chunk(content=unwrapped(block.input_json())),)
-        if block.is_answer or block.call is not None:
+        if block.call is not None:
             return () if any(block.pieces) else self._show_arguments(block, block.input_json())
         if block.pieces:
             block.fields["input"] = _parsed(block.input_json())
@@ -204,8 +205,6 @@ class AnthropicDecoder:
         self._usage.update({name: value for name, value in _fields(event, "usage").items() if value is not None})
         reason = delta.get("stop_reason")
         finish = _FINISH.get(reason, reason) if isinstance(reason, str) else None
-        if self._has_answered and finish == "tool_calls" and not self._calls:
-            finish = "stop"
         explanation = _fields(delta, "stop_details").get("explanation")
         refusal = explanation if isinstance(explanation, str) and explanation else None
         yield self._chunk(
@@ -232,13 +231,9 @@ class AnthropicDecoder:
         return (self._chunk(reasoning=text),)
 
     def _show_arguments(self, block: _Block, piece: str) -> Iterable[ChatChunk]:
-        if not piece:
+        if not piece or block.call is None:
             return ()
-        if block.call is not None:
-            return (self._chunk(tool_calls=(ToolCallDelta(block.call, arguments_json=piece),)),)
-        if block.is_answer and self._answer_tool is not None and not holds_value(self._answer_tool):
-            return (self._chunk(content=piece),)
-        return ()
+        return (self._chunk(tool_calls=(ToolCallDelta(block.call, arguments_json=piece),)),)
 
     def _chunk(self, **said: Any) -> ChatChunk:
         return ChatChunk(model=self._model, provider=self._target.provider, id=self._id, **said)

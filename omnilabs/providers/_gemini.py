@@ -83,7 +83,7 @@ class GeminiWire:
         body = reply.json()
         decoder = self.decoder(built, target)
         answer = Accumulator()
-        for chunk in decoder.read(body):
+        for chunk in decoder.read(body, is_whole=True):
             answer.add(chunk)
         count = len(body.get("candidates") or ())
         if not count and not decoder.is_complete:

@@ -6,7 +6,7 @@ Source: the types of the `google-genai` package 3.4 and https://ai.google.dev/ap
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, cast
 
 from omnilabs._messages import Opaque
@@ -16,7 +16,7 @@ from omnilabs._usage import Usage
 from omnilabs.errors import ResponseFormatError
 from omnilabs.providers._base import Built, Target, made_call_id
 from omnilabs.providers._gemini_errors import describe_error, in_band_error
-from omnilabs.providers._structured import holds_value, unwrapped
+from omnilabs.providers._structured import AnswerReader
 
 __all__ = ["GeminiDecoder", "read_usage"]
 
@@ -52,10 +52,10 @@ class GeminiDecoder:
     def __init__(self, target: Target, built: Built) -> None:
         self._target = target
         self._built = built
+        self._answer = None if built.answer_tool is None else AnswerReader(built.answer_tool)
         self._head: dict[str, Any] = {}  # what every chunk of this response carries
         self._open: Literal["text", "reasoning"] | None = None  # the part that more text would join
         self._calls = 0
-        self._has_answer = False
         self._is_complete = False
         self._finish: str | None = None
         self._usage: Usage | None = None
@@ -87,8 +87,8 @@ class GeminiDecoder:
             raise self._bad(f"sent a stream event that is not JSON: {exc}", data) from None
         return self.read(body)
 
-    def read(self, body: object) -> list[ChatChunk]:
-        """Return the chunks of one response.
+    def read(self, body: object, *, is_whole: bool = False) -> Sequence[ChatChunk]:
+        """Return the chunks of one response: a part of the answer, or the whole of it.
 
         Raises:
             APIStatusError: It is an error, alone or in an array.
@@ -113,7 +113,9 @@ class GeminiDecoder:
             chunks += self._ending(_CONTENT_FILTER, ({"promptFeedback": feedback},))
         elif self._is_complete and self._usage != self._usage_sent:
             chunks += self._ending(None)  # usage that came after the finish reason
-        return chunks
+        if self._answer is None:
+            return chunks
+        return self._answer.read(chunks, is_over=is_whole or self._is_complete)
 
     def _candidate(self, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the first candidate: asking for several takes `extra_body`, and the others stay in `raw`."""
@@ -183,12 +185,9 @@ class GeminiDecoder:
         yield from self._end_reasoning()
         arguments = json.dumps(call.get("args") or {}, ensure_ascii=False)
         if name == self._built.answer_tool:
-            # The answer is shown as text and goes back as text, so its signature has no part to return to. A model
-            # that gives the answer twice gives it once.
-            if not self._has_answer:
-                self._has_answer = True
-                yield from self._read_text("text", unwrapped(arguments) if holds_value(name) else arguments, {})
-            return
+            # The answer is shown as text and goes back as text, so its signature has no part to return to, and text
+            # after it joins none before it.
+            signed, self._open = {}, None
         index, self._calls = self._calls, self._calls + 1
         opaque = Opaque(self._target.provider, signed) if signed else None
         delta = ToolCallDelta(index, _text(call.get("id")) or made_call_id(self._built, index), name, arguments, opaque)

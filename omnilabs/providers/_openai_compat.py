@@ -6,15 +6,15 @@ Source: https://platform.openai.com/docs/api-reference/chat and the types of the
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any, Literal, cast
 
+from omnilabs._accumulate import Accumulator
+from omnilabs._frozen import evolve
 from omnilabs._http import HttpRequest, HttpResponse
-from omnilabs._messages import Part, ReasoningPart, TextPart
 from omnilabs._request import SETTINGS, ChatRequest
-from omnilabs._response import ChatResponse
+from omnilabs._response import ChatChunk, ChatResponse, ToolCallDelta
 from omnilabs._secret import Secret
-from omnilabs._usage import Usage
 from omnilabs.errors import APIStatusError, OmniError, ResponseFormatError
 from omnilabs.providers._base import Built, Target, encode_json, merge, refuse, status_error
 from omnilabs.providers._openai_messages import encode_messages
@@ -25,7 +25,7 @@ from omnilabs.providers._openai_stream import (
     first_choice,
     read_tool_calls,
 )
-from omnilabs.providers._structured import answer_function, holds_value, unwrapped, why_no_forced_answer
+from omnilabs.providers._structured import AnswerReader, answer_function, why_no_forced_answer
 
 __all__ = ["WIRE", "OpenAIWire"]
 
@@ -215,37 +215,32 @@ def _put(body: MutableMapping[str, Any], path: str, value: object) -> None:
 
 
 def _read_choice(body: Mapping[str, Any], choice: Mapping[str, Any], built: Built, target: Target) -> ChatResponse:
-    chunk = chunk_of(body, choice, choice["message"], target)
-    calls = read_tool_calls(choice["message"], built, target)
-    content = chunk.content
-    answers = [call for call in calls if call.name == built.answer_tool]
-    if built.answer_tool is not None and answers:
-        text = answers[0].arguments_json
-        content += unwrapped(text) if holds_value(built.answer_tool) else text
-        calls = tuple(call for call in calls if call.name != built.answer_tool)
+    seen = Accumulator()
+    for chunk in _chunks_of(body, choice, built, target):
+        seen.add(chunk)
     count = len(body["choices"])
-    parts: list[Part] = []
-    if chunk.reasoning or chunk.opaque:
-        parts.append(ReasoningPart(chunk.reasoning or "", chunk.opaque))
-    if content:
-        parts.append(TextPart(content))
-    return ChatResponse(
-        model=chunk.model,
-        content=content,
-        provider=target.provider,
-        usage=chunk.usage or Usage(),
-        finish_reason=finish_word(chunk.finish_reason, has_calls=bool(calls), has_answer=bool(answers)),
-        tool_calls=calls,
-        id=chunk.id,
-        reasoning=chunk.reasoning,
-        parts=tuple(parts),
-        annotations=chunk.annotations,
-        logprobs=chunk.logprobs,
-        refusal=chunk.refusal,
+    return evolve(
+        seen.response(),
         structured_by=built.structured_by,
         warnings=(f"the answer has {count} choices; all but the first are only in raw",) if count > 1 else (),
         raw=body,
     )
+
+
+def _chunks_of(body: Mapping[str, Any], choice: Mapping[str, Any], built: Built, target: Target) -> Sequence[ChatChunk]:
+    """Return a whole message as a stream would have it: the reasoning with what belongs to it, then the rest."""
+    calls = tuple(
+        ToolCallDelta(index, call.id, call.name, call.arguments_json)
+        for index, call in enumerate(read_tool_calls(choice["message"], built, target))
+    )
+    chunk = chunk_of(body, choice, choice["message"], target, calls)
+    if calls:
+        chunk = evolve(chunk, finish_reason=finish_word(chunk.finish_reason, has_calls=True))
+    chunks = [chunk]
+    if chunk.reasoning or chunk.opaque:
+        thought = ChatChunk(model=chunk.model, reasoning=chunk.reasoning or "", opaque=chunk.opaque)
+        chunks = [thought, evolve(chunk, reasoning=None, opaque=None)]
+    return chunks if built.answer_tool is None else AnswerReader(built.answer_tool).read(chunks, is_over=True)
 
 
 def _bad_shape(path: str, wanted: str, reply: HttpResponse, target: Target) -> ResponseFormatError:

@@ -14,7 +14,7 @@ from omnilabs._sse import ServerSentEvent
 from omnilabs._usage import Usage
 from omnilabs.errors import APIStatusError, ResponseFormatError
 from omnilabs.providers._base import Built, Target, made_call_id
-from omnilabs.providers._structured import holds_value, unwrapped
+from omnilabs.providers._structured import AnswerReader
 
 __all__ = ["OpenAIDecoder", "chunk_of", "finish_word", "first_choice", "joined", "read_tool_calls", "read_usage"]
 
@@ -25,12 +25,10 @@ class OpenAIDecoder:
     def __init__(self, target: Target, built: Built, in_band_error: Callable[[object, Target], APIStatusError]) -> None:
         self._target = target
         self._built = built
-        self._answer_tool = built.answer_tool
+        self._answer = None if built.answer_tool is None else AnswerReader(built.answer_tool)
         self._in_band_error = in_band_error
         self._finished = target.endpoint.spec.ends_without_mark
         self._calls: list[str] = []  # the id of each call, by index
-        self._answers: list[int] = []  # the indices of the calls that are the answer; the first is shown
-        self._held: list[str] | None = [] if built.answer_tool and holds_value(built.answer_tool) else None
         self._thought = False
         self._replay: dict[str, Any] = {}
 
@@ -40,7 +38,7 @@ class OpenAIDecoder:
         return self._finished
 
     def feed(self, event: ServerSentEvent) -> Iterable[ChatChunk]:
-        """Return the chunk of one event, if it says anything.
+        """Return the chunks of one event, if it says anything.
 
         Raises:
             APIStatusError: An `error` object in the stream.
@@ -49,7 +47,7 @@ class OpenAIDecoder:
         data = event.data
         if data == "[DONE]":
             self._finished = True
-            return self._release()
+            return () if self._answer is None else self._answer.read((), is_over=True)
         if not data.strip():
             return ()
         target = self._target
@@ -71,7 +69,8 @@ class OpenAIDecoder:
             )
         if body.get("error"):
             raise self._in_band_error(body["error"], target)
-        return self._read(body)
+        chunks = self._read(body)
+        return chunks if self._answer is None else self._answer.read(chunks, is_over=self._finished)
 
     def _read(self, body: dict[str, Any]) -> Iterable[ChatChunk]:
         choice = first_choice(body)
@@ -89,13 +88,9 @@ class OpenAIDecoder:
         if place and message.get(place) and "delta" in choice:
             known = self._replay.get(place)
             self._replay[place] = message[place] if known is None else joined(known, message[place])
-        if self._answer_tool is not None:
-            chunk = self._answer_as_text(chunk)
         if chunk.finish_reason is not None:
             self._finished = True
-            others = sum(bool(call_id) for call_id in self._calls) - len(self._answers)
-            word = finish_word(chunk.finish_reason, has_calls=others > 0, has_answer=bool(self._answers))
-            chunk = evolve(chunk, finish_reason=word)
+            chunk = evolve(chunk, finish_reason=finish_word(chunk.finish_reason, has_calls=any(self._calls)))
         self._thought = self._thought or chunk.reasoning is not None
         answers = bool(chunk.content or chunk.tool_calls or chunk.finish_reason)
         if answers and self._replay:
@@ -147,28 +142,6 @@ class OpenAIDecoder:
             text = arguments if isinstance(arguments, str) else json.dumps(arguments) if arguments else ""
             deltas.append(ToolCallDelta(index, call_id, name, text))
         return tuple(deltas)
-
-    def _answer_as_text(self, chunk: ChatChunk) -> ChatChunk:
-        """Show the forced tool's arguments as the answer's text, as the whole answer does."""
-        others: list[ToolCallDelta] = []
-        content = chunk.content
-        for call in chunk.tool_calls:
-            if call.name == self._answer_tool:
-                self._answers.append(call.index)
-            if call.index not in self._answers:
-                others.append(call)
-            elif call.index == self._answers[0] and self._held is not None:
-                self._held.append(call.arguments_json)
-            elif call.index == self._answers[0]:
-                content += call.arguments_json
-        if chunk.finish_reason is not None:
-            content += "".join(held.content for held in self._release())
-        return evolve(chunk, content=content, tool_calls=tuple(others))
-
-    def _release(self) -> tuple[ChatChunk, ...]:
-        """Return the answer that had to be whole before it could be taken out of its arguments."""
-        text, self._held = "".join(self._held or ()), None
-        return (ChatChunk(unwrapped(text), self._target.model.name, self._target.provider),) if text else ()
 
 
 _NOTHING: dict[str, Any] = {}
@@ -235,14 +208,9 @@ _FINISH: Mapping[str, str] = {
 }
 
 
-def finish_word(word: str | None, *, has_calls: bool, has_answer: bool) -> str | None:
-    """Return why the answer ended, told by what it holds: OpenAI says "stop" of a call that the request named.
-
-    An answer given by a forced tool is no call to make.
-    """
-    if word in ("stop", "tool_calls") and (has_calls or has_answer):
-        return "tool_calls" if has_calls else "stop"
-    return word
+def finish_word(word: str | None, *, has_calls: bool) -> str | None:
+    """Return why the answer ended, told by what it holds: OpenAI says "stop" of a call that the request named."""
+    return "tool_calls" if word == "stop" and has_calls else word
 
 
 def first_choice(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,15 +7,20 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
+from weakref import WeakValueDictionary
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.outputs import ChatGeneration, Generation, LLMResult
 from langchain_core.tracers.context import register_configure_hook
 
 from langchain_omni._answer import PROVIDER
+from omnilabs import ChatResponse
+from omnilabs.errors import OmniError
 
 __all__ = ["ModelCost", "OmniCostCallbackHandler", "get_omni_cost_callback"]
+
+_Told: TypeAlias = LLMResult | BaseException
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +28,11 @@ class ModelCost:
     """What one model, or all of them, took.
 
     Attributes:
-        calls: Answers, those from LangChain's cache included.
+        calls: Answers, including those that broke off, and those LangChain's cache gave a chat model; when the cache
+            answers for a text model, LangChain tells callbacks nothing.
         cached_calls: Answers that came from LangChain's cache and cost nothing.
+        broken_calls: Answers that broke off: a stream failed after it had begun. Their tokens and cost are estimates
+            from what had arrived.
         unpriced_calls: Answers whose cost is not known; `cost_usd` lacks them.
         input_tokens: Prompt tokens.
         output_tokens: Answer tokens, reasoning included.
@@ -34,6 +42,7 @@ class ModelCost:
 
     calls: int = 0
     cached_calls: int = 0
+    broken_calls: int = 0
     unpriced_calls: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
@@ -47,7 +56,9 @@ class ModelCost:
 class OmniCostCallbackHandler(BaseCallbackHandler):
     """Counts what the models of this package cost, per served model; other integrations' answers are left alone.
 
-    One handler serves any number of threads and tasks.
+    One handler serves any number of threads and tasks. Of two things LangChain does not tell callbacks what they cost,
+    so both are missing here: streams the caller leaves before their end, and the answers of a text model's batch in
+    which another prompt failed. The client's own ledger, `client.spend`, has them.
     """
 
     def __init__(self, outer: OmniCostCallbackHandler | None = None) -> None:
@@ -55,6 +66,7 @@ class OmniCostCallbackHandler(BaseCallbackHandler):
         self._outer = outer
         self._lock = threading.Lock()
         self._by_model: dict[str, ModelCost] = {}
+        self._told: WeakValueDictionary[int, _Told] = WeakValueDictionary()  # by identity: an answer has no hash
 
     @property
     def by_model(self) -> Mapping[str, ModelCost]:
@@ -69,20 +81,33 @@ class OmniCostCallbackHandler(BaseCallbackHandler):
 
     def on_llm_end(self, response: LLMResult, **kwargs: Any) -> None:
         """Count one run's answers."""
-        for generations in response.generations:
-            for generation in generations:
-                self._count(generation)
+        self._count(response, [part for line in response.generations for one in line if (part := _counted(one))])
 
-    def _count(self, generation: Generation) -> None:
-        facts, usage = _read(generation)
-        if facts.get("model_provider") != PROVIDER:
-            return
-        spent = _spent(facts, usage)
+    def on_llm_error(self, error: BaseException, **kwargs: Any) -> None:
+        """Count what had arrived of an answer that broke off."""
+        partial = error.partial if isinstance(error, OmniError) else None
+        if partial is not None:
+            self._count(error, [(partial.model, _spent_on(partial))])
+
+    def _count(self, told: _Told, parts: list[tuple[str, ModelCost]]) -> None:
+        """Add the costs of an answer or a failure, once.
+
+        A handler can be told of it by the run and by a block within its own; every run of a failed batch is told of
+        the same error.
+        """
         with self._lock:
-            name = str(facts.get("model_name"))
-            self._by_model[name] = self._by_model.get(name, ModelCost()) + spent
+            if self._told.get(id(told)) is told:
+                return
+            self._told[id(told)] = told
+            for name, spent in parts:
+                self._by_model[name] = self._by_model.get(name, ModelCost()) + spent
         if self._outer is not None:
-            self._outer._count(generation)
+            self._outer._count(told, parts)
+
+
+def _counted(generation: Generation) -> tuple[str, ModelCost] | None:
+    facts, usage = _read(generation)
+    return (str(facts.get("model_name")), _spent(facts, usage)) if facts.get("model_provider") == PROVIDER else None
 
 
 def _read(generation: Generation) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
@@ -107,19 +132,37 @@ def _spent(facts: Mapping[str, Any], usage: Mapping[str, Any]) -> ModelCost:
     )
 
 
+def _spent_on(partial: ChatResponse) -> ModelCost:
+    usage = partial.usage
+    return ModelCost(
+        calls=1,
+        broken_calls=1,
+        unpriced_calls=int(usage.total_cost is None),
+        input_tokens=usage.input_tokens or 0,
+        output_tokens=usage.output_tokens or 0,
+        cost_usd=usage.total_cost or 0.0,
+        select_ms=0.0 if partial.decision is None else partial.decision.select_ms,
+    )
+
+
 _current: ContextVar[OmniCostCallbackHandler | None] = ContextVar("omni_cost_callback", default=None)
 register_configure_hook(_current, inheritable=True)
 
 
 @contextmanager
 def get_omni_cost_callback() -> Generator[OmniCostCallbackHandler]:
-    """Count everything run within the block, in its threads and tasks too.
+    """Count everything run within the block.
 
     ```python
     with get_omni_cost_callback() as cost:
         chain.invoke("...")
     print(cost.total.cost_usd, cost.by_model)
     ```
+
+    The block is part of the context, and reaches as far as that is copied: into asyncio tasks, `asyncio.to_thread`, and
+    LangChain's own threads, those of `batch` and `RunnableParallel`. A plain `threading.Thread`, a `ThreadPoolExecutor`
+    and `loop.run_in_executor` start without it: pass the handler there, `config={"callbacks": [cost]}`. Passing it
+    where the block reaches too counts nothing twice.
 
     A block within a block counts for both.
     """

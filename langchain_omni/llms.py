@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import suppress
+from copy import copy
+from typing import Any, Self, TypeVar
 
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun, Callbacks
 from langchain_core.language_models.llms import BaseLLM
 from langchain_core.messages import HumanMessage
 from langchain_core.outputs import Generation, GenerationChunk, LLMResult
+from langchain_core.runnables.config import ContextThreadPoolExecutor
 
 from langchain_omni._answer import facts_of, usage_metadata
 from langchain_omni._model import OmniModel
@@ -17,14 +20,23 @@ from langchain_omni._raising import langchain_errors
 from langchain_omni._routing import Choice, Plan, plan_call
 from langchain_omni._settings import CONFIG
 from omnilabs import ChatChunk, ChatResponse
+from omnilabs.errors import ConfigurationError
 
 __all__ = ["OmniLLM"]
+
+_THREADS = 32
+"""At most so many prompts of one blocking call are asked at a time."""
+_OF_THE_RUN = frozenset({"tags", "metadata", "run_name", "run_id"})
+"""What `generate` takes for traces; every other keyword is a setting of the call."""
+
+_Manager = TypeVar("_Manager")
 
 
 class OmniLLM(OmniModel, BaseLLM):
     """Text in, text out, over the models of `ChatOmni` and with its settings.
 
-    Who answered, at what cost and why is in each generation's `generation_info`.
+    Who answered, at what cost and why is in each generation's `generation_info`. Several prompts are asked at the same
+    time, up to 32 in threads; `max_concurrency` in a batch's config sets a lower limit, and one for asyncio.
     """
 
     model_config = CONFIG
@@ -33,6 +45,47 @@ class OmniLLM(OmniModel, BaseLLM):
     def _llm_type(self) -> str:
         return "omni-llm"
 
+    def generate(
+        self,
+        prompts: list[str],
+        stop: list[str] | None = None,
+        callbacks: Callbacks | list[Callbacks] | None = None,
+        **kwargs: Any,
+    ) -> LLMResult:
+        """Answer the prompts, as LangChain's `generate` does; its cache tells calls of different settings apart."""
+        return super(OmniLLM, self._for_call(kwargs)).generate(prompts, stop, callbacks, **kwargs)
+
+    async def agenerate(
+        self,
+        prompts: list[str],
+        stop: list[str] | None = None,
+        callbacks: Callbacks | list[Callbacks] | None = None,
+        **kwargs: Any,
+    ) -> LLMResult:
+        """Answer the prompts, as `generate` does."""
+        return await super(OmniLLM, self._for_call(kwargs)).agenerate(prompts, stop, callbacks, **kwargs)
+
+    def _for_call(self, kwargs: Mapping[str, Any]) -> Self:
+        """Return the model for a call: a copy where it has settings of its own, which LangChain leaves out of the key.
+
+        It works out the key from `_identifying_params` and `stop` alone.
+        """
+        settings = {name: value for name, value in kwargs.items() if name not in _OF_THE_RUN}
+        if not settings:
+            return self
+        with suppress(ConfigurationError):  # the call will raise it, and tell its callbacks
+            self._pair()  # made before copying, so that the copy shares it
+        copied = copy(self)
+        vars(copied)["_identity"] = {**self._identity, **settings}
+        return copied
+
+    @property
+    def _identifying_params(self) -> Mapping[str, Any]:
+        params = dict(self._identity)
+        if "stop" in params:  # where LangChain writes the call's own, or None
+            params.setdefault("stop_sequences", params.pop("stop"))
+        return params
+
     def _generate(
         self,
         prompts: list[str],
@@ -40,9 +93,18 @@ class OmniLLM(OmniModel, BaseLLM):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> LLMResult:
-        plans = [self._plan(prompt, stop, kwargs) for prompt in prompts]
-        with langchain_errors():
-            return _result([(self._ask(plan), plan.choice) for plan in plans])
+        def answer(prompt: str, told: CallbackManagerForLLMRun | None) -> Generation:
+            if self._streams(kwargs):
+                return _whole(list(self._stream(prompt, stop, told, **kwargs)))
+            plan = self._plan(prompt, stop, kwargs)
+            with langchain_errors():
+                return _generation(self._ask(plan), plan.choice)
+
+        managers = _managers(run_manager, prompts)
+        if len(prompts) < 2:
+            return _result(list(map(answer, prompts, managers)))
+        with ContextThreadPoolExecutor(min(len(prompts), _THREADS)) as pool:
+            return _result(list(pool.map(answer, prompts, managers)))
 
     async def _agenerate(
         self,
@@ -51,10 +113,14 @@ class OmniLLM(OmniModel, BaseLLM):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> LLMResult:
-        plans = [self._plan(prompt, stop, kwargs) for prompt in prompts]
-        with langchain_errors():
-            answers = await asyncio.gather(*(self._aask(plan) for plan in plans))
-        return _result([(answer, plan.choice) for answer, plan in zip(answers, plans, strict=True)])
+        async def answer(prompt: str, told: AsyncCallbackManagerForLLMRun | None) -> Generation:
+            if self._streams(kwargs):
+                return _whole([chunk async for chunk in self._astream(prompt, stop, told, **kwargs)])
+            plan = self._plan(prompt, stop, kwargs)
+            with langchain_errors():
+                return _generation(await self._aask(plan), plan.choice)
+
+        return _result(await asyncio.gather(*map(answer, prompts, _managers(run_manager, prompts))))
 
     def _stream(
         self,
@@ -87,6 +153,9 @@ class OmniLLM(OmniModel, BaseLLM):
                         await run_manager.on_llm_new_token(generation.text, chunk=generation)
                     yield generation
 
+    def _streams(self, kwargs: Mapping[str, Any]) -> bool:
+        return bool(kwargs.get("stream", self.streaming))
+
     def _plan(self, prompt: str, stop: list[str] | None, kwargs: dict[str, Any]) -> Plan:
         if stop is not None:
             kwargs = {**kwargs, "stop": stop}
@@ -103,8 +172,19 @@ def _info(response: ChatResponse, choice: Choice) -> dict[str, Any]:
     return facts_of(response, choice) | {"usage_metadata": usage_metadata(response.usage)}
 
 
-def _result(answers: list[tuple[ChatResponse, Choice]]) -> LLMResult:
-    generations = [
-        [Generation(text=response.content, generation_info=_info(response, choice))] for response, choice in answers
-    ]
-    return LLMResult(generations=list(generations))
+def _generation(response: ChatResponse, choice: Choice) -> Generation:
+    return Generation(text=response.content, generation_info=_info(response, choice))
+
+
+def _whole(chunks: Sequence[GenerationChunk]) -> Generation:
+    """Return a streamed answer as one generation; the last chunk has all there is to know of it."""
+    return Generation(text="".join(chunk.text for chunk in chunks), generation_info=chunks[-1].generation_info)
+
+
+def _managers(first: _Manager | None, prompts: Sequence[str]) -> list[_Manager | None]:
+    """Return whom to tell of each prompt's tokens: LangChain gives the first prompt's run manager and no other."""
+    return [first if index == 0 else None for index in range(len(prompts))]
+
+
+def _result(generations: Sequence[Generation]) -> LLMResult:
+    return LLMResult(generations=[[generation] for generation in generations])

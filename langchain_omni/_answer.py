@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk, InvalidToolCall, ToolCall, ToolCallChunk
 from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
+from langchain_core.utils.json import parse_partial_json
 
 from langchain_omni._convert import REPLAY
 from langchain_omni._routing import Choice
 from omnilabs import ChatChunk, ChatResponse
 from omnilabs.errors import ResponseFormatError
 from omnilabs.types import Decision, ReasoningPart, Usage
+
+_NONE: Mapping[int, str] = {}
 
 __all__ = ["PROVIDER", "decision_json", "facts_of", "to_chunk", "to_first_chunk", "to_last_chunk", "to_message"]
 
@@ -34,7 +38,7 @@ def to_message(response: ChatResponse, choice: Choice) -> AIMessage:
 
 def to_chunk(chunk: ChatChunk) -> AIMessageChunk:
     """Return a piece of a streamed answer: its text, reasoning, citations and pieces of tool calls."""
-    if not (chunk.tool_calls or chunk.reasoning or chunk.refusal or chunk.annotations or chunk.logprobs):
+    if not (chunk.tool_calls or chunk.reasoning or chunk.refusal or chunk.annotations):
         return AIMessageChunk(content=chunk.content)  # nearly every chunk; each field more costs at every one
     extra: dict[str, Any] = {}
     if chunk.reasoning:
@@ -47,7 +51,7 @@ def to_chunk(chunk: ChatChunk) -> AIMessageChunk:
         content=chunk.content,
         additional_kwargs=extra,
         # Names the translator of content blocks; LangChain's merge takes this key, if equal, only once.
-        response_metadata={"model_provider": PROVIDER, **_logprobs(chunk.logprobs)},
+        response_metadata={"model_provider": PROVIDER},
         tool_call_chunks=[
             ToolCallChunk(
                 name=call.name, args=call.arguments_json, id=call.id, index=call.index, type="tool_call_chunk"
@@ -64,16 +68,47 @@ def to_first_chunk(chunk: ChatChunk, decision: Decision | None, choice: Choice) 
     return message
 
 
-def to_last_chunk(response: ChatResponse, told: Mapping[str, Any], choice: Choice) -> AIMessageChunk:
-    """Return what comes once, at the end: usage, cost and every fact that is not in `told` already."""
+def to_last_chunk(
+    response: ChatResponse, told: Mapping[str, Any], choice: Choice, arguments: Mapping[int, str] = _NONE
+) -> AIMessageChunk:
+    """Return what comes once, at the end: usage, cost and every fact that is not in `told` already.
+
+    `arguments` are those of the tool calls, by index, as they came. LangChain would complete what is cut off in them,
+    and an agent run the half of it.
+    """
     extra = _additional(response)
+    ends = {index: end for index, text in arguments.items() if (end := _end_that_shows(text))}
+    facts = _untold(facts_of(response, choice), told) | {"model_provider": PROVIDER}
     return AIMessageChunk(
         content="",
         additional_kwargs={REPLAY: extra[REPLAY]} if REPLAY in extra else {},
-        response_metadata=_untold(facts_of(response, choice), told) | {"model_provider": PROVIDER},
+        response_metadata=facts | _logprobs(response.logprobs),
         usage_metadata=usage_metadata(response.usage),
+        tool_call_chunks=[
+            ToolCallChunk(name=None, args=end, id=None, index=index, type="tool_call_chunk")
+            for index, end in ends.items()
+        ],
         chunk_position="last",
     )
+
+
+def _end_that_shows(arguments: str) -> str:
+    """Return a wrong end for arguments that are cut off, with which they are an invalid call, as in a whole answer."""
+    try:
+        json.loads(arguments or "{}", strict=False)
+    except ValueError:
+        return next((end for end in _WRONG_ENDS if not _is_completed(arguments + end)), "")
+    return ""
+
+
+_WRONG_ENDS = ("", "]", "}", '"]', '"}', '""]', '""}')
+
+
+def _is_completed(arguments: str) -> bool:
+    try:
+        return isinstance(parse_partial_json(arguments), dict)
+    except ValueError:
+        return False
 
 
 def facts_of(response: ChatResponse, choice: Choice) -> dict[str, Any]:

@@ -112,4 +112,5 @@ def _invalid_calls(message: AIMessage) -> list[blocks.ContentBlock]:
             type="invalid_tool_call", id=call["id"], name=call["name"], args=call["args"], error=call["error"]
         )
         for call in message.invalid_tool_calls
+        if call["name"]  # without one it is a piece, which the last chunk of a stream may have
     ]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput, ModelProfile
 from langchain_core.language_models.base import LangSmithParams
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, RunnableConfig
 
@@ -333,18 +333,23 @@ class _Reader:
         self._choice = choice
         self._langsmith_model = langsmith_model
         self._told: dict[str, Any] | None = None
+        self._arguments: dict[int, str] = {}
 
     def read(self, chunk: ChatChunk) -> ChatGenerationChunk:
         """Return the next chunk: the first tells who answers, the last what it cost."""
+        for call in chunk.tool_calls:
+            self._arguments[call.index] = self._arguments.get(call.index, "") + call.arguments_json
+        first: AIMessageChunk | None = None
         if self._told is None:
-            message = to_first_chunk(chunk, self._stream.decision, self._choice)
-            self._told = dict(message.response_metadata)
-            return ChatGenerationChunk(message=message)
+            first = to_first_chunk(chunk, self._stream.decision, self._choice)
+            self._told = dict(first.response_metadata)
         if chunk.usage is None:
-            return ChatGenerationChunk(message=to_chunk(chunk))
+            return ChatGenerationChunk(message=first or to_chunk(chunk))
         response = self._stream.response
+        last = to_last_chunk(response, self._told, self._choice, self._arguments)
         info = _for_langsmith(response) if self._langsmith_model else None
-        return ChatGenerationChunk(message=to_last_chunk(response, self._told, self._choice), generation_info=info)
+        # An answer without a word in it is one chunk, first and last at once.
+        return ChatGenerationChunk(message=last if first is None else first + last, generation_info=info)
 
 
 def _for_langsmith(response: ChatResponse) -> dict[str, Any]:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from integrations.langchain.chat_server import ChatServer
+from langchain.agents import create_agent
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
+from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGeneration
+from loopback import Reply, events
 
 from langchain_omni import ChatOmni
+from langchain_omni._answer import to_last_chunk
+from langchain_omni._routing import Choice
+from omnilabs import OmniClient
 
 Ask = Callable[[ChatOmni, Any], Any]
 
@@ -79,6 +88,62 @@ async def test_every_way_to_ask_tells_the_same_facts(served: dict[str, Any], set
         assert facts(answer) == first, way.__name__
         assert answer.text == answers[0].text
         assert answer.usage_metadata["input_tokens"] == answers[0].usage_metadata["input_tokens"]
+
+
+@pytest.mark.filterwarnings("ignore:The method .* is in beta")
+@pytest.mark.parametrize("settings", [{"model": "sandbox/empty"}, {"model": "gpt-4o", "logprobs": True}])
+async def test_an_empty_answer_and_one_with_logprobs_tell_the_same_in_every_way(settings: dict[str, Any]):
+    model = ChatOmni(mode="sandbox", **settings)
+    answers = [await way(model, "hi") for way in WAYS]
+    first, usage = facts(answers[0]), answers[0].usage_metadata
+    assert {"finish_reason", "cost"} <= first.keys()
+    assert ("logprobs" in first) == ("logprobs" in settings)
+    for way, answer in zip(WAYS, answers, strict=True):
+        told = {name: value for name, value in facts(answer).items() if name != "id"}
+        assert told == {name: value for name, value in first.items() if name != "id"}, way.__name__
+        assert answer.usage_metadata == usage
+
+
+CUTS = [
+    '{"amount": 5, "to": "Al',
+    '{"to": ["Al"',
+    '{"amount": 5, "to',
+    '{"a": {"b": 1',
+    "{",
+    '{"to": "a\\',
+    '{"a": 1}}',
+]
+
+
+@pytest.mark.filterwarnings("ignore:The method .* is in beta")
+@pytest.mark.parametrize("way", [*WAYS, "agent"], ids=lambda way: getattr(way, "__name__", way))
+@pytest.mark.parametrize("cut", CUTS)
+async def test_half_a_call_is_no_call(chat_server: ChatServer, served: dict[str, Any], cut: str, way: Any):
+    """LangChain completes what is cut off in a stream: an agent would pay five to nobody."""
+    paid: list[Any] = []
+
+    def pay(amount: int, to: str = "nobody") -> str:
+        """Pay."""
+        paid.append((amount, to))
+        return "done"
+
+    function = {"name": "pay", "arguments": cut}
+    good = {"index": 0, "id": "c1", "type": "function", "function": {"name": "pay", "arguments": '{"amount": 1}'}}
+    calls = [*([] if way == "agent" else [good]), {"index": 1, "id": "c2", "type": "function", "function": function}]
+    head = {"id": "1", "model": "m"}
+    streamed = way in (_stream, _awhole, _invoke_streaming, _events_v3, "agent")
+    key = "delta" if streamed else "message"
+    choice = {"index": 0, key: {"role": "assistant", "content": None, "tool_calls": calls}, "finish_reason": "length"}
+    body = {**head, "choices": [choice]}
+    chat_server.script(events(body, "[DONE]") if streamed else Reply(body=body))
+    model = ChatOmni(model="gpt-4o", **served)
+    if way == "agent":
+        create_agent(model.model_copy(update={"streaming": True}), [pay]).invoke({"messages": [("user", "pay")]})
+        assert paid == []
+    else:
+        answer = await way(model.bind_tools([pay]), "pay")
+        assert [call["args"] for call in answer.tool_calls] == [{"amount": 1}]
+        assert [call["name"] for call in answer.invalid_tool_calls] == ["pay"]
 
 
 @pytest.mark.filterwarnings("ignore:The method .* is in beta")
@@ -199,3 +264,24 @@ def test_totals_of_a_generation_sum_cost_and_count_models(served: dict[str, Any]
     assert len(answers) == 2
     costs = [answer.message.response_metadata["cost"] for answer in answers]
     assert result.llm_output == {"models": {"gpt-4o-2026-01-01": 2}, "cost": pytest.approx(sum(costs))}
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(JSON, st.data())
+def test_arguments_cut_anywhere_are_never_completed(value: Any, data: st.DataObject):
+    text = json.dumps({"value": value, "more": 1}, ensure_ascii=data.draw(st.booleans()))
+    cut = text[: data.draw(st.integers(1, len(text) - 1))]
+    end = to_last_chunk(RESPONSE, {}, Choice("named"), {0: cut}).tool_call_chunks
+    piece = AIMessageChunk("", tool_call_chunks=[tool_call_chunk(name="pay", args=cut, id="c1", index=0)])
+    merged = piece + AIMessageChunk("", tool_call_chunks=end)
+    assert merged.tool_calls == []
+    assert [call["name"] for call in merged.invalid_tool_calls] == ["pay"]
+    assert to_last_chunk(RESPONSE, {}, Choice("named"), {0: text}).tool_call_chunks == []
+
+
+RESPONSE = OmniClient(mode="sandbox").chat([{"role": "user", "content": "hi"}], "gpt-4o")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
@@ -96,13 +95,7 @@ def choose(select: Callable[..., Decision], arguments: Mapping[str, Any], kept: 
         first = found[0] if found else select(**{**arguments, "model_names": [kept], "k": 1}).pick
     except NoEligibleModelError:  # it takes no images, has no key any more, does less than is wanted now, ...
         return decision
-    others = [one for one in decision.ranked if one.model != kept]
-    return replace(
-        decision,
-        ranked=(first, *others),
-        rejected={name: reason for name, reason in decision.rejected.items() if name != kept},
-        explanation=f"{kept} is kept, it answered before. A new choice: {decision.explanation}",
-    )
+    return decision.led_by(first, f"{kept} is kept, it answered before. A new choice: {decision.explanation}")
 
 
 def _settled_model(messages: Sequence[BaseMessage], sticky: Sticky) -> str | None:

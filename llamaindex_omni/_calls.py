@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import Any
+from typing import Any, Self
 from uuid import uuid4
 
 from llamaindex_omni.events import OmniAbandonedEvent, OmniFallbackEvent, OmniRoutingEvent
 from omnilabs import ChatMessage as OmniMessage
 from omnilabs import ChatResponse as OmniResponse
-from omnilabs.types import Attempt, Decision
+from omnilabs.types import Attempt, Candidate, Decision
 
 __all__ = ["ROUTING", "Ask", "fallback_events", "report"]
 
@@ -29,6 +29,7 @@ class Ask:
         routing: How to choose, where `model` is None.
         source: pinned, route, sticky, router or server.
         single_call: Keep only the first tool call of an answer.
+        began: The model that began the tool loop these messages are in the middle of, if it should go on.
         id: Names the decision in responses and events.
     """
 
@@ -38,7 +39,24 @@ class Ask:
     routing: Mapping[str, Any]
     source: str
     single_call: bool = False
+    began: Candidate | None = None
     id: str = field(default_factory=lambda: uuid4().hex)
+
+    def staying(self, decision: Decision, *, is_known: bool) -> Self:
+        """Return the call with the model that began its tool loop in front of a fresh decision.
+
+        Unless that model cannot answer now, or not these messages: then the router chooses anew.
+
+        Args:
+            decision: What the router chooses for these messages; it says why a model cannot answer them.
+            is_known: The router knows the model that began.
+        """
+        began = self.began
+        if began is None or not is_known or began.model in decision.rejected:
+            return self
+        first = next((one for one in decision.ranked if one.model == began.model), began)
+        stays = decision.led_by(first, f"{began.model} began this tool loop and goes on with it")
+        return replace(self, model=stays, source="sticky")
 
     def routed(
         self, model: str, provider: str, decision: dict[str, Any] | None, span_id: str | None

@@ -35,13 +35,17 @@ __all__ = ["OmniEndpoints"]
 
 _dispatcher = get_dispatcher(__name__)
 
+# None says nothing of them; elsewhere it undoes what the LLM was made with.
+_NEVER_NONE = frozenset({"model", *ROUTING}) - {"model_names"}
+
 
 class OmniEndpoints(OmniSettings):
     """`chat`, `complete`, their streams, and the asyncio four: native, each with its own events exactly once.
 
     Keyword arguments of all eight: those of `omnilabs.types.ChatOptions`, `temperature`, `max_tokens`, `model`, the
     routing settings (`k`, `model_names`, `rel_cost`, `rel_latency`, `rel_accuracy`, `verbose`), and `route`: a decision
-    of `smart_select` to act on. Others are a `TypeError` before anything is sent.
+    of `smart_select` to act on. Others are a `TypeError` before anything is sent. What is given has the last word, None
+    too: `temperature=None` leaves the temperature to the provider whatever the LLM was made with.
     """
 
     # ---- endpoints
@@ -99,7 +103,7 @@ class OmniEndpoints(OmniSettings):
     # ---- undecorated, so that a completion does not count as a chat too
 
     def _chat(self, messages: Sequence[ChatMessage], kwargs: Mapping[str, Any]) -> ChatResponse:
-        ask = self._ask(messages, kwargs)
+        ask = self._settled(messages, kwargs)
         client = self._clients.blocking
         try:
             if ask.model is None:
@@ -112,7 +116,7 @@ class OmniEndpoints(OmniSettings):
         return self._answered(ask, response)
 
     async def _achat(self, messages: Sequence[ChatMessage], kwargs: Mapping[str, Any]) -> ChatResponse:
-        ask = self._ask(messages, kwargs)
+        ask = await self._asettled(messages, kwargs)
         client = self._clients.asyncio
         try:
             if ask.model is None:
@@ -127,7 +131,7 @@ class OmniEndpoints(OmniSettings):
     def _stream(
         self, messages: Sequence[ChatMessage], kwargs: Mapping[str, Any]
     ) -> Generator[ChatResponse, None, None]:
-        ask = self._ask(messages, kwargs)
+        ask = self._settled(messages, kwargs)
         client = self._clients.blocking
         try:
             if ask.model is None:
@@ -145,7 +149,7 @@ class OmniEndpoints(OmniSettings):
     async def _astream(
         self, messages: Sequence[ChatMessage], kwargs: Mapping[str, Any]
     ) -> AsyncGenerator[ChatResponse, None]:
-        ask = self._ask(messages, kwargs)
+        ask = await self._asettled(messages, kwargs)
         client = self._clients.asyncio
         try:
             if ask.model is None:
@@ -207,7 +211,7 @@ class OmniEndpoints(OmniSettings):
         Raises:
             InvalidRequestError: A message or a `route` that cannot be used.
         """
-        given = {name: value for name, value in kwargs.items() if value is not None}
+        given = {name: value for name, value in kwargs.items() if value is not None or name not in _NEVER_NONE}
         settings: dict[str, Any] = {
             "temperature": self.temperature,
             "max_tokens": self.max_tokens,
@@ -218,7 +222,7 @@ class OmniEndpoints(OmniSettings):
         model: str | Decision | None = settings.pop("model", self.model)
         single_call = settings.pop("allow_parallel_tool_calls", True) is False
         routing = {name: settings.pop(name, getattr(self, name)) for name in ROUTING}
-        source = "pinned"
+        source, began = "pinned", None
         if route is not None:
             if not isinstance(route, Decision):
                 raise InvalidRequestError(
@@ -228,9 +232,26 @@ class OmniEndpoints(OmniSettings):
         elif model == "auto":
             # Routing settings of this very call ask for a choice of its own.
             sticks = self.sticky == "tool_loop" and not given.keys() & ROUTING
-            model = self._loops.recall(messages) if sticks else None
-            source = "sticky" if model is not None else "server" if self._clients.mode == "hosted" else "router"
-        return Ask(to_omni_messages(messages), model, settings, routing, source, single_call)
+            began = self._loops.recall(messages) if sticks else None
+            model, source = None, "server" if self._clients.mode == "hosted" else "router"
+        return Ask(to_omni_messages(messages), model, settings, routing, source, single_call, began)
+
+    def _settled(self, messages: Sequence[ChatMessage], kwargs: Mapping[str, Any]) -> Ask:
+        """Return the call these arguments ask for; within a tool loop with its model, as long as that can go on."""
+        ask = self._ask(messages, kwargs)
+        client = self._clients.blocking
+        if ask.began is None or client.mode == "hosted":
+            return ask
+        decision = client.select(ask.messages, **ask.routing, **ask.settings)
+        return ask.staying(decision, is_known=client.router.find(ask.began.model) is not None)
+
+    async def _asettled(self, messages: Sequence[ChatMessage], kwargs: Mapping[str, Any]) -> Ask:
+        ask = self._ask(messages, kwargs)
+        client = self._clients.asyncio
+        if ask.began is None or client.mode == "hosted":
+            return ask
+        decision = await client.select(ask.messages, **ask.routing, **ask.settings)
+        return ask.staying(decision, is_known=client.router.find(ask.began.model) is not None)
 
     def _answered(
         self, ask: Ask, response: OmniResponse, span_id: str | None = None, *, delta: str | None = None

@@ -40,6 +40,8 @@ def to_chat_response(
     extra: dict[str, Any] = {**usage_counts(response.usage), "omni": omni}
     if response.finish_reason is not None:
         extra["finish_reason"] = response.finish_reason
+    if response.refusal is not None:
+        extra["refusal"] = response.refusal
     if response.annotations:
         extra["annotations"] = [dict(annotation) for annotation in response.annotations]
     return ChatResponse(

@@ -47,7 +47,8 @@ class Snapshots:
     """
 
     def __init__(self, ask: Ask) -> None:
-        self._omni = {"decision_id": ask.id, "source": ask.source}
+        # What is read of it may be half a call's arguments, so it is marked: whoever reads calls looks for it.
+        self._omni = {"decision_id": ask.id, "source": ask.source, "is_partial": True}
         self._single_call = ask.single_call
         self._closed: list[ContentBlock] = []
         self._text: str | None = None

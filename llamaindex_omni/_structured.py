@@ -22,6 +22,7 @@ from pydantic import BaseModel, ValidationError
 
 from llamaindex_omni._endpoints import OmniEndpoints
 from llamaindex_omni._metadata import candidates
+from llamaindex_omni._refusals import raise_refusal
 
 if TYPE_CHECKING:
     from llama_index.core.program.utils import FlexibleModel
@@ -50,6 +51,7 @@ class OmniStructured(OmniEndpoints):
 
         Raises:
             ValidationError: The model's answer does not fit the class.
+            OmniRefusalError: The model will not answer.
             OmniError: As `chat`.
         """
         llm = self._for_programs(llm_kwargs)
@@ -58,7 +60,7 @@ class OmniStructured(OmniEndpoints):
             return program(output_cls, prompt, dict(llm_kwargs or {}), **prompt_args)
         _dispatcher.event(_start(output_cls, prompt, prompt_args))
         response = self.chat(self._filled(prompt, prompt_args), **_asking_for(output_cls, llm_kwargs))
-        output = output_cls.model_validate_json(response.message.content or "")
+        output = _read(output_cls, response)
         _dispatcher.event(LLMStructuredPredictEndEvent(output=output))
         return output
 
@@ -76,7 +78,7 @@ class OmniStructured(OmniEndpoints):
             return await program(output_cls, prompt, dict(llm_kwargs or {}), **prompt_args)
         _dispatcher.event(_start(output_cls, prompt, prompt_args))
         response = await self.achat(self._filled(prompt, prompt_args), **_asking_for(output_cls, llm_kwargs))
-        output = output_cls.model_validate_json(response.message.content or "")
+        output = _read(output_cls, response)
         _dispatcher.event(LLMStructuredPredictEndEvent(output=output))
         return output
 
@@ -91,6 +93,7 @@ class OmniStructured(OmniEndpoints):
 
         Raises:
             ValidationError: The whole answer does not fit the class.
+            OmniRefusalError: The model will not answer.
             OmniError: As `stream_chat`.
         """
         llm = self._for_programs(llm_kwargs)
@@ -143,7 +146,7 @@ class OmniStructured(OmniEndpoints):
         if self.pydantic_program_mode not in (PydanticProgramMode.DEFAULT, PydanticProgramMode.FUNCTION):
             return self
         given = llm_kwargs or {}
-        model = given.get("model", self.model)
+        model = given.get("model") or self.model
         names = given.get("model_names", self.model_names) if model == "auto" else [model]
         models = candidates(self._clients, names)
         if not models or any(one.capabilities.json_schema or one.capabilities.tools for one in models):
@@ -162,14 +165,14 @@ class _Growing(Generic[Model]):
 
         self._output_cls = output_cls
         self._flexible = create_flexible_model(output_cls)
-        self._text = ""
+        self._last = ChatResponse(message=ChatMessage())
         self._seen: object = None
 
     def read(self, chunk: ChatResponse) -> Iterator[Model | FlexibleModel]:
         """Yield the object so far if the chunk added to it: of the class once it fits, before that a looser one."""
-        self._text = chunk.message.content or ""
+        self._last = chunk
         try:
-            fields: object = parse_partial_json(self._text)
+            fields: object = parse_partial_json(chunk.message.content or "")
         except ValueError:
             return
         output = self._fitted(fields) if isinstance(fields, dict) else None
@@ -184,8 +187,9 @@ class _Growing(Generic[Model]):
 
         Raises:
             ValidationError: It does not fit the class.
+            OmniRefusalError: The model will not answer.
         """
-        output = self._output_cls.model_validate_json(self._text)
+        output = _read(self._output_cls, self._last)
         _dispatcher.event(LLMStructuredPredictEndEvent(output=output))
         if output != self._seen:
             yield output
@@ -195,6 +199,17 @@ class _Growing(Generic[Model]):
             return self._output_cls.model_validate(fields)
         except ValidationError:
             return self._flexible.model_validate(fields)
+
+
+def _read(output_cls: type[Model], response: ChatResponse) -> Model:
+    """Return a whole answer as an object of the class.
+
+    Raises:
+        ValidationError: It does not fit the class.
+        OmniRefusalError: The model will not answer.
+    """
+    raise_refusal(response)
+    return output_cls.model_validate_json(response.message.content or "")
 
 
 def _asking_for(output_cls: type[BaseModel], llm_kwargs: Mapping[str, Any] | None) -> dict[str, Any]:

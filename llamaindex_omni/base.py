@@ -137,10 +137,13 @@ class OmniLLM(OmniStructured):
     def get_tool_calls_from_response(
         self, response: ChatResponse, error_on_no_tool_call: bool = True, **kwargs: Any
     ) -> list[ToolSelection]:
-        """Return the tool calls of a response, whole or a chunk of a stream.
+        """Return the tool calls of a response, or of a chunk of a stream: there, with what has arrived of them.
 
         Raises:
-            ValueError: There are none, unless `error_on_no_tool_call` is False.
+            ValueError: There are none, unless `error_on_no_tool_call` is False; an `OmniRefusalError` where the model
+                refused.
+            ResponseFormatError: A call of a whole response (or of a stream's last chunk) is cut off or broken, whatever
+                `error_on_no_tool_call` says: half a call must not be made, and no call would pass for an answer.
         """
         return selections(response, required=error_on_no_tool_call)
 
@@ -151,6 +154,10 @@ def _messages(prompt: str | Sequence[ChatMessage]) -> Sequence[ChatMessage]:
 
 def _with_specs(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments with LlamaIndex tools as the client takes them."""
-    tools: Sequence[Any] = kwargs.get("tools") or ()
-    specs = [tool if isinstance(tool, Mapping) else tool.metadata.to_openai_tool(True) for tool in tools]
-    return {**kwargs, "tools": specs or None}
+    if not kwargs.get("tools"):
+        return dict(kwargs)
+    tools: Sequence[Any] = kwargs["tools"]
+    return {
+        **kwargs,
+        "tools": [tool if isinstance(tool, Mapping) else tool.metadata.to_openai_tool(True) for tool in tools],
+    }

@@ -14,6 +14,7 @@ from llama_index.core.prompts.mixin import PromptDictType
 from llama_index.core.schema import QueryBundle
 from llama_index.core.tools.types import ToolMetadata
 
+from llamaindex_omni._refusals import raise_refusal
 from llamaindex_omni.base import OmniLLM
 from omnilabs.errors import ResponseFormatError
 
@@ -114,8 +115,10 @@ def _selection(response: ChatResponse, names: Sequence[str]) -> OmniSelection:
     """Return what a response chose.
 
     Raises:
+        OmniRefusalError: The model will not choose.
         ResponseFormatError: Nothing that was offered.
     """
+    raise_refusal(response)
     text = response.message.content or ""
     try:
         chosen = [

@@ -7,7 +7,7 @@ from dataclasses import field
 from decimal import Decimal
 from typing import Any, ClassVar
 
-from omnilabs._frozen import frozen
+from omnilabs._frozen import evolve, frozen
 from omnilabs._record import Record
 
 __all__ = ["Candidate", "Decision", "Weights"]
@@ -75,7 +75,7 @@ class Decision(Record):
 
     Attributes:
         ranked: The `k` best eligible models, best first.
-        rejected: The reason per model that cannot answer this request or is not among the `k` best.
+        rejected: The reason per model that cannot answer this request. A model in neither is not among the `k` best.
         weights: The weights that were applied, normalised.
         policy: Name and version of what decided.
         catalog_version: Date of the catalogue it read.
@@ -129,6 +129,17 @@ class Decision(Record):
     def provider(self) -> str:
         """Provider of the best candidate."""
         return self.pick.provider
+
+    def led_by(self, candidate: Candidate, explanation: str) -> Decision:
+        """Return the decision with a candidate in front, the others to fall back on, as many as before in all."""
+        others = tuple(one for one in self.ranked if one.model != candidate.model)
+        return evolve(
+            self,
+            ranked=(candidate, *others)[: len(self.ranked)],
+            explanation=explanation,
+            what_if=(),
+            propensity=1.0,
+        )
 
     def _repr_html_(self) -> str:
         """Show the ranking as a table in a notebook."""

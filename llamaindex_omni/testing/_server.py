@@ -20,6 +20,7 @@ __all__ = [
     "Endless",
     "Fail",
     "OpenAIServer",
+    "Refuse",
     "Reply",
     "Request",
     "Say",
@@ -48,6 +49,7 @@ class Say:
         reasoning_field: Where it says so: `reasoning_content` (most servers) or `reasoning` (OpenRouter, vLLM).
         logprobs: Log-probabilities per token, as OpenAI sends them.
         delay_s: Seconds to wait before anything is sent.
+        finish_reason: Why the answer ends.
     """
 
     text: str = "Hello there, friend."
@@ -55,6 +57,7 @@ class Say:
     reasoning_field: str = "reasoning_content"
     logprobs: tuple[Mapping[str, Any], ...] = ()
     delay_s: float = 0.0
+    finish_reason: str = "stop"
 
 
 @dataclass(frozen=True)
@@ -68,10 +71,24 @@ class ToolCallReply:
 
 @dataclass(frozen=True)
 class Calls:
-    """Answer with tool calls; streamed, the arguments come in pieces of four characters."""
+    """Answer with tool calls; streamed, the arguments come in pieces of four characters.
+
+    Attributes:
+        calls: The calls.
+        text: What the model says before them.
+        finish_reason: `length` where the answer is cut off.
+    """
 
     calls: tuple[ToolCallReply, ...]
     text: str | None = None
+    finish_reason: str = "tool_calls"
+
+
+@dataclass(frozen=True)
+class Refuse:
+    """Decline to answer, in the field that OpenAI has for it."""
+
+    refusal: str = "I cannot help with that."
 
 
 @dataclass(frozen=True)
@@ -109,7 +126,7 @@ class Endless:
     word: str = "on "
 
 
-Reply: TypeAlias = Say | Calls | Structured | Fail | Break | Endless
+Reply: TypeAlias = Say | Calls | Refuse | Structured | Fail | Break | Endless
 
 
 @dataclass(frozen=True)
@@ -248,10 +265,11 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _whole(reply: Reply, body: Mapping[str, Any]) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": getattr(reply, "text", "")}
-    choice: dict[str, Any] = {"index": 0, "message": message, "finish_reason": "stop"}
+    choice: dict[str, Any] = {"index": 0, "message": message, "finish_reason": _finish_of(reply)}
     if isinstance(reply, Calls):
         message["tool_calls"] = [_call(call) for call in reply.calls]
-        choice["finish_reason"] = "tool_calls"
+    if isinstance(reply, Refuse):
+        message |= {"content": None, "refusal": reply.refusal}
     if isinstance(reply, Say):
         if reply.reasoning is not None:
             message[reply.reasoning_field] = reply.reasoning
@@ -267,6 +285,10 @@ def _whole(reply: Reply, body: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _finish_of(reply: Reply) -> str:
+    return reply.finish_reason if isinstance(reply, Say | Calls) else "stop"
+
+
 def _call(call: ToolCallReply) -> dict[str, Any]:
     wire: dict[str, Any] = {"type": "function", "function": {"name": call.name, "arguments": call.arguments}}
     return wire if call.id is None else {"id": call.id, **wire}
@@ -280,7 +302,7 @@ def _events(reply: Reply, body: Mapping[str, Any]) -> Iterator[str]:
         if reply.by_event:
             yield json.dumps({"error": {"message": "the model fell over", "type": "server_error", "code": 500}})
         return
-    yield json.dumps(_chunk(body, {}, finish="tool_calls" if isinstance(reply, Calls) else "stop"))
+    yield json.dumps(_chunk(body, {}, finish=_finish_of(reply)))
     if (body.get("stream_options") or {}).get("include_usage"):
         yield json.dumps({**_chunk(body, {}), "choices": [], "usage": dict(USAGE)})
     yield "[DONE]"
@@ -294,16 +316,23 @@ def _deltas(reply: Reply) -> Iterator[tuple[dict[str, Any], Mapping[str, Any] | 
         for index, piece in enumerate(_words(reply.text)):
             yield {"content": piece}, reply.logprobs[index] if index < len(reply.logprobs) else None
     elif isinstance(reply, Calls):
-        for piece in _words(reply.text or ""):
-            yield {"content": piece}, None
-        for index, call in enumerate(reply.calls):
-            yield {"tool_calls": [{"index": index, **_call(ToolCallReply(call.name, "", call.id))}]}, None
-            for at in range(0, len(call.arguments), 4):
-                piece = call.arguments[at : at + 4]
-                yield {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}, None
+        for delta in _call_deltas(reply):
+            yield delta, None
+    elif isinstance(reply, Refuse):
+        for piece in _words(reply.refusal):
+            yield {"refusal": piece}, None
     elif isinstance(reply, Break):
         for piece in _words(reply.text):
             yield {"content": piece}, None
+
+
+def _call_deltas(reply: Calls) -> Iterator[dict[str, Any]]:
+    for piece in _words(reply.text or ""):
+        yield {"content": piece}
+    for index, call in enumerate(reply.calls):
+        yield {"tool_calls": [{"index": index, **_call(ToolCallReply(call.name, "", call.id))}]}
+        for at in range(0, len(call.arguments), 4):
+            yield {"tool_calls": [{"index": index, "function": {"arguments": call.arguments[at : at + 4]}}]}
 
 
 def _words(text: str) -> Iterator[str]:

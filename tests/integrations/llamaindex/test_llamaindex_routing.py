@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,13 +19,16 @@ from llama_index_instrumentation import get_dispatcher
 from llamaindex_omni import OmniAbandonedEvent, OmniFallbackEvent, OmniLLM, OmniRoutingEvent
 from llamaindex_omni.testing import Calls, Endless, Fail, OpenAIServer, Say, ToolCallReply
 from llamaindex_omni.testing._calling import CHATS, ENDPOINTS, call, listening
+from omnilabs import AsyncOmniClient, OmniClient
 from omnilabs.errors import (
     AllCandidatesFailedError,
+    AuthenticationError,
     ConfigurationError,
     InvalidRequestError,
     NoEligibleModelError,
     UnknownModelError,
 )
+from omnilabs.types import Capabilities
 
 ASK = [ChatMessage("Hello?")]
 
@@ -37,7 +41,7 @@ def server() -> Iterator[OpenAIServer]:
 
 def made(server: OpenAIServer, **settings: Any) -> OmniLLM:
     providers = {"openai": {"base_url": server.base_url, "api_key": "sk-test-123456"}}
-    return OmniLLM(providers=providers, **{"models": MODELS, "max_retries": 0, **settings})
+    return OmniLLM(**{"providers": providers, "models": MODELS, "max_retries": 0, **settings})
 
 
 def asked(server: OpenAIServer) -> list[str]:
@@ -299,3 +303,75 @@ def test_stickiness_can_be_switched_off(server: OpenAIServer) -> None:
     llm = made(server, rel_accuracy=0.0, rel_cost=1.0, sticky="off")
     call(llm, "chat", loop(server, llm))
     assert asked(server) == ["large", "small"]
+
+
+BLIND = replace(MODELS[2], id="blind", name="blind", capabilities=Capabilities(json_schema=True))
+SEEING = replace(MODELS[1], id="seeing", name="seeing")
+
+
+@pytest.mark.parametrize("endpoint", CHATS)
+def test_a_tool_loop_goes_on_with_another_model_where_its_own_cannot_see_the_result(
+    server: OpenAIServer, endpoint: str
+) -> None:
+    llm = made(server, models=[BLIND, SEEING])
+    *messages, result = loop(server, llm)
+    result.blocks.append(ImageBlock(url="https://images.invalid/a.png"))
+    answers = call(llm, endpoint, [*messages, result])
+    assert asked(server) == ["blind", "seeing"]
+    told = answers[-1].additional_kwargs["omni"]
+    assert (told["source"], told["decision"]["rejected"]) == ("router", {"blind": "it takes no images"})
+
+
+@pytest.mark.parametrize("endpoint", CHATS)
+def test_a_tool_loop_does_not_fall_back_on_a_model_that_cannot_see_the_result(
+    server: OpenAIServer, endpoint: str
+) -> None:
+    seeing = replace(MODELS[2], id="seeing", name="seeing")
+    llm = made(server, models=[seeing, replace(BLIND, ability=MODELS[1].ability), MODELS[0]])
+    *messages, result = loop(server, llm)
+    result.blocks.append(ImageBlock(url="https://images.invalid/a.png"))
+    server.replies(Fail(500), Say())
+    call(llm, endpoint, [*messages, result])
+    assert asked(server) == ["seeing", "seeing", "small"]
+
+
+@pytest.mark.parametrize("endpoint", CHATS)
+def test_a_tool_loop_goes_on_with_another_model_while_its_own_is_resting(server: OpenAIServer, endpoint: str) -> None:
+    llm = made(server, k=1, models=[BLIND, replace(SEEING, provider="local")], providers=two(server))
+    messages = loop(server, llm)
+    server.replies(Fail(401), Say())
+    with pytest.raises(AuthenticationError):
+        llm.chat(ASK, model="blind")
+    answers = call(llm, endpoint, messages)
+    assert asked(server) == ["blind", "blind", "seeing"]
+    assert "AuthenticationError" in answers[-1].additional_kwargs["omni"]["decision"]["rejected"]["blind"]
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_tool_loop_goes_on_with_another_model_where_its_own_cannot_be_asked(
+    server: OpenAIServer, is_known: bool
+) -> None:
+    models = [BLIND, replace(SEEING, provider="local")]
+    keyless = {"local": two(server)["local"]}
+    async_client = AsyncOmniClient(providers=keyless, models=models if is_known else models[1:])
+    with OmniClient(providers=two(server), models=models) as client:
+        llm = OmniLLM(client=client, async_client=async_client)
+        [answer] = call(llm, "achat", loop(server, llm))
+    assert asked(server) == ["blind", "seeing"]
+    told = answer.additional_kwargs["omni"]
+    assert (told["source"], "blind" in told["decision"]["rejected"]) == ("router", is_known)
+
+
+def two(server: OpenAIServer) -> dict[str, Any]:
+    return {
+        "openai": {"base_url": server.base_url, "api_key": "sk-test-123456"},
+        "local": {"base_url": server.base_url, "wire": "openai"},
+    }
+
+
+def test_a_loop_that_goes_on_says_so_and_keeps_to_k(server: OpenAIServer) -> None:
+    llm = made(server, rel_accuracy=0.0, rel_cost=1.0, k=1)
+    [answer] = call(llm, "chat", loop(server, llm))
+    decision = answer.additional_kwargs["omni"]["decision"]
+    assert [one["model"] for one in decision["ranked"]] == asked(server)[:1] == ["large"]
+    assert "large began this tool loop" in decision["explanation"]

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from llamaindex_omni import OmniLLM
 from llamaindex_omni.testing import OpenAIServer
+from llamaindex_omni.testing._calling import ENDPOINTS, call
 from omnilabs import AsyncOmniClient, OmniClient
 from omnilabs.errors import ConfigurationError
 from omnilabs.router import Router
@@ -101,6 +102,25 @@ def test_settings_of_every_call_are_sent(server: OpenAIServer) -> None:
     llm.complete("Hello?")
     llm.complete("Hello?", seed=8)
     assert [(one.body["seed"], one.body["stop"]) for one in server.requests] == [(7, ["END"]), (8, ["END"])]
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def test_none_in_a_call_undoes_what_the_llm_was_made_with(server: OpenAIServer, endpoint: str) -> None:
+    llm = OmniLLM(
+        model="gpt-4o", providers=at(server), temperature=0.25, max_tokens=50, additional_kwargs={"seed": 7, "top_p": 1}
+    )
+    call(llm, endpoint, temperature=None, max_tokens=None, seed=None)
+    call(llm, endpoint)
+    undone, kept = (one.body for one in server.requests)
+    assert not {"temperature", "max_tokens", "max_completion_tokens", "seed"} & undone.keys()
+    assert undone["top_p"] == 1
+    assert (kept["temperature"], kept["max_completion_tokens"], kept["seed"]) == (0.25, 50, 7)
+
+
+def test_none_in_a_call_opens_the_choice_to_every_model(server: OpenAIServer) -> None:
+    llm = OmniLLM(providers=at(server), models=MODELS, model_names=["large"], rel_accuracy=0.0, rel_cost=1.0)
+    assert llm.smart_select("Hello?", model_names=None, rel_cost=None, k=None, model=None).model == "small"
+    assert llm.smart_select("Hello?").model == "large"
 
 
 def test_a_setting_that_no_call_would_take_is_refused_at_once() -> None:

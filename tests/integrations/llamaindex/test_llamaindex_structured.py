@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 from integrations.llamaindex.pool import MODELS
+from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.prompts import PromptTemplate
 from llama_index.core.tools.types import ToolMetadata
 from llama_index.core.types import PydanticProgramMode
 from pydantic import BaseModel, ValidationError
 
-from llamaindex_omni import OmniLLM, OmniSelection, OmniSelector
-from llamaindex_omni.testing import Fail, OpenAIServer, Say, Structured
+from llamaindex_omni import OmniLLM, OmniRefusalError, OmniSelection, OmniSelector
+from llamaindex_omni.testing import Fail, OpenAIServer, Refuse, Say, Structured
 from llamaindex_omni.testing._calling import listening
 from omnilabs.errors import ResponseFormatError
 from omnilabs.types import Capabilities
@@ -123,6 +124,47 @@ def test_an_answer_that_does_not_fit_is_an_error(server: OpenAIServer) -> None:
         list(stream)
 
 
+@pytest.mark.parametrize("model", ["middle", "tools-only"])
+def test_a_refusal_is_told_in_the_models_words(server: OpenAIServer, model: str) -> None:
+    server.replies(Refuse("I cannot help with that."))
+    llm = made(server, model=model)
+    structured = llm.as_structured_llm(City)
+    messages = [ChatMessage("Describe Paris.")]
+
+    async def stream() -> None:
+        async for _ in await llm.astream_structured_predict(City, PROMPT, name="Paris"):
+            pass
+
+    for ask in (
+        lambda: predicted(llm),
+        lambda: asyncio.run(llm.astructured_predict(City, PROMPT, name="Paris")),
+        lambda: list(llm.stream_structured_predict(City, PROMPT, name="Paris")),
+        lambda: asyncio.run(stream()),
+        lambda: structured.chat(messages),
+        lambda: list(structured.stream_chat(messages)),
+    ):
+        with pytest.raises(OmniRefusalError, match="refused to answer: I cannot help with that") as raised:
+            ask()
+        assert (raised.value.provider, raised.value.model) == ("openai", model)
+
+
+def test_a_withheld_answer_is_not_called_invalid_json(server: OpenAIServer) -> None:
+    server.replies(Say('{"name": "Par', finish_reason="content_filter"))
+    with pytest.raises(OmniRefusalError, match=r"withheld the answer .*content_filter"):
+        predicted(made(server))
+
+
+def test_a_refusal_is_a_value_error_and_in_the_answers_kwargs(server: OpenAIServer) -> None:
+    server.replies(Refuse("I cannot help with that."))
+    llm = made(server)
+    with pytest.raises(ValueError, match="refused"):
+        predicted(llm)
+    answer = llm.chat([ChatMessage("Describe Paris.")])
+    *_, last = llm.stream_chat([ChatMessage("Describe Paris.")])
+    for one in (answer, last):
+        assert one.message.content == one.additional_kwargs["refusal"] == "I cannot help with that."
+
+
 def test_a_growing_object_never_loses_what_it_had(server: OpenAIServer) -> None:
     objects = list(made(server).stream_structured_predict(City, PROMPT, name="Paris"))
     filled = [sum(value is not None for value in one.model_dump().values()) for one in objects]
@@ -172,6 +214,12 @@ def test_the_selector_may_choose_several(server: OpenAIServer) -> None:
 def test_a_choice_that_was_not_offered_is_an_error(server: OpenAIServer, said: str) -> None:
     server.replies(Structured(said))
     with pytest.raises(ResponseFormatError, match="prices, guide"):
+        OmniSelector(made(server)).select(CHOICES, "How?")
+
+
+def test_a_refusal_to_choose_is_told_in_the_models_words(server: OpenAIServer) -> None:
+    server.replies(Refuse("I cannot help with that."))
+    with pytest.raises(OmniRefusalError, match="I cannot help with that"):
         OmniSelector(made(server)).select(CHOICES, "How?")
 
 

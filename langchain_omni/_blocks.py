@@ -36,7 +36,7 @@ def translate_chunk(message: AIMessageChunk) -> list[blocks.ContentBlock]:
         )
         index = piece.get("index")
         if index is not None:
-            block["index"] = index
+            block["index"] = f"lc_tc_{index}"  # LangChain numbers text and reasoning itself, from 0 too
         pieces.append(block)
     return [*_spoken(message), *pieces]
 

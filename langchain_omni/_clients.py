@@ -1,14 +1,16 @@
-"""The clients behind a model, made at the first call and shared by its copies."""
+"""The clients behind a model, made at the first call and shared by its copies; and how such a thing is named."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
+from uuid import uuid4
+from weakref import WeakKeyDictionary
 
 from omnilabs import ClientPair
 
-__all__ = ["Clients"]
+__all__ = ["Clients", "Mark"]
 
 
 class Clients:
@@ -59,3 +61,24 @@ class Clients:
 
     def __reduce__(self) -> tuple[type[Clients], tuple[()]]:
         return Clients, ()
+
+
+class Mark:
+    """Stands for a live object, a client or a router, where a model is stored or told apart from others in a cache.
+
+    No two objects have the same, in any process, so one's answers are never served for another's.
+    """
+
+    _known: ClassVar[WeakKeyDictionary[object, Mark]] = WeakKeyDictionary()
+
+    def __init__(self, name: str) -> None:
+        self.__name__ = name
+        """What LangChain writes of an object that it cannot store, and all that it keeps of it in a cache's key."""
+
+    @classmethod
+    def of(cls, live: object) -> Mark:
+        """Return the object's mark, the same as long as it lives."""
+        return cls._known.setdefault(live, cls(f"{type(live).__name__} {uuid4().hex}"))
+
+    def __repr__(self) -> str:
+        return f"<{self.__name__}>"

@@ -36,7 +36,11 @@ def to_omni_messages(messages: Sequence[BaseMessage]) -> list[dict[str, Any]]:
 def _message(message: BaseMessage) -> dict[str, Any]:
     if isinstance(message, AIMessage):
         return _assistant(message)
-    role = message.role if isinstance(message, ChatMessage) else _ROLES.get(message.type.removesuffix("MessageChunk"))
+    role = (
+        message.role
+        if isinstance(message, ChatMessage)
+        else _ROLES.get(message.type.removesuffix("MessageChunk").lower())
+    )
     if role is None or isinstance(message, FunctionMessage):
         raise InvalidRequestError(
             f"a {type(message).__name__} cannot be sent to a model: use HumanMessage, AIMessage, SystemMessage or "
@@ -156,6 +160,8 @@ def _medium(block: _Block) -> dict[str, Any]:
         return dict(block)
     source = block.get("source")
     given: _Block = source if isinstance(source, Mapping) else block
+    if given.get("type") in ("text", "content") and given is not block:
+        return _document(given, block.get("title"))
     data = given.get("base64") or given.get("data")
     media_type = given.get("mime_type") or given.get("media_type")
     part: dict[str, Any] = {"type": kind}
@@ -173,6 +179,19 @@ def _medium(block: _Block) -> dict[str, Any]:
     if kind == "file" and (filename := _filename(block)):
         part["filename"] = filename
     return part
+
+
+def _document(source: _Block, title: object) -> dict[str, Any]:
+    """Read the text of Anthropic's `document`, plain or in text blocks."""
+    given = source.get("data") if source["type"] == "text" else source.get("content")
+    texts = (
+        [given] if isinstance(given, str) else [item.get("text") for item in given or () if isinstance(item, Mapping)]
+    )
+    if not texts or not all(isinstance(text, str) for text in texts):
+        raise InvalidRequestError(
+            "a 'document' block holds its text in source.data, or text blocks in source.content", parameter="messages"
+        )
+    return _plain_text({"text": "\n".join(cast("list[str]", texts)), "title": title})
 
 
 _MEDIA_TYPES: Mapping[str, str] = {"image": "image/png", "file": "application/pdf", "audio": "audio/wav"}

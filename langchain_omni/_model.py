@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import BaseMessage, get_buffer_string
 from langchain_core.messages.utils import count_tokens_approximately
 from pydantic import AliasChoices, Field, model_validator
 
@@ -96,7 +97,9 @@ class OmniModel(OmniSettings):
         params = {name: value for name in names if (value := self._given(name)) is not None}
         if self.providers:
             params["providers"] = {name: given.get("base_url") for name, given in sorted(self.providers.items())}
-        return params
+        if self.models is not None:
+            params["models"] = sha256(repr(self.models).encode()).hexdigest()[:16]
+        return params | {name: repr(mark) for name, mark in self._marks().items()}
 
     @cached_property
     def _call_defaults(self) -> dict[str, Any]:
@@ -127,7 +130,9 @@ class OmniModel(OmniSettings):
     def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Any] | None = None) -> int:
         """Return about how many tokens messages, and tools if given, have as a prompt."""
         schemas = json.dumps(bound_tools(tools, None), ensure_ascii=False) if tools else ""
-        return count_tokens_approximately(messages) + self.get_num_tokens(schemas)
+        if getattr(self, "custom_get_token_ids", None) is None:
+            return count_tokens_approximately(messages) + self.get_num_tokens(schemas)
+        return sum(self.get_num_tokens(text) for text in (*(get_buffer_string([one]) for one in messages), schemas))
 
     def get_token_ids(self, text: str) -> list[int]:
         """Refuse: every model has a vocabulary of its own. `custom_get_token_ids` sets one."""
@@ -138,8 +143,8 @@ class OmniModel(OmniSettings):
 
     def close(self) -> None:
         """Close the connections of the model's own client; a later call opens new ones."""
-        self._clients.close()
+        self.shared_clients.close()
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop, and the blocking ones."""
-        await self._clients.aclose()
+        await self.shared_clients.aclose()

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, cast
+from urllib.parse import urlsplit
 
 from pydantic import (
     AliasChoices,
     BaseModel,
     ConfigDict,
     Field,
-    PrivateAttr,
     SecretStr,
+    TypeAdapter,
     field_validator,
     model_validator,
 )
 
-from langchain_omni._clients import Clients
+from langchain_omni._clients import Clients, Mark
 from omnilabs import AsyncOmniClient, ClientPair, OmniClient
 from omnilabs.router import Router
 from omnilabs.types import ModelInfo
@@ -35,9 +36,11 @@ CONFIG = ConfigDict(
     hide_input_in_errors=True,
 )
 
-_WORKED_OUT = ("_serialized", "_client_settings", "_call_defaults", "_identity")
+_WORKED_OUT = ("_serialized", "_client_settings", "_call_defaults", "_identity", "_own_router")
 """Cached properties, LangChain's own `_serialized` among them."""
 _KEY_SUFFIX = "_api_key"
+_VARIABLES = {"api_key": "OMNI_API_KEY", "base_url": "OMNI_BASE_URL"}
+_LIVE = ("router", "client", "async_client")
 ROUTING = ("k", "model_names", "rel_cost", "rel_latency", "rel_accuracy", "max_latency_s", "min_quality")
 
 
@@ -103,7 +106,22 @@ class OmniSettings(BaseModel):
     min_quality: float | None = None
     """Leave out models expected to do worse, 0 to 1."""
 
-    _clients: Clients = PrivateAttr(default_factory=Clients)
+    shared_clients: Clients = Field(default_factory=Clients, init=False, exclude=True, repr=False)
+    """Not to be set: what copies have in common. A field, because LangChain's `configurable_fields` copies fields only.
+    """
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _read_stored_models(cls, models: Any) -> Any:
+        """Read models as they are stored, too."""
+        if not isinstance(models, Sequence):
+            return models
+        return [_stored_model().validate_python(one) if isinstance(one, Mapping) else one for one in models]
+
+    @field_validator("base_url")
+    @classmethod
+    def _refuse_password(cls, url: str | None) -> str | None:
+        return None if url is None else _without_password(url)
 
     @model_validator(mode="before")
     @classmethod
@@ -135,7 +153,7 @@ class OmniSettings(BaseModel):
             ready = self.client or self.async_client
             self.mode = self.mode or (None if ready is None else ready.mode)
         elif self.mode in (None, "hosted"):
-            key, address = os.environ.get("OMNI_API_KEY"), os.environ.get("OMNI_BASE_URL")
+            key, address = (os.environ.get(variable) for variable in _VARIABLES.values())
             if self.api_key is None and key:
                 vars(self)["api_key"] = SecretStr(key)
             if self.base_url is None and address:
@@ -153,14 +171,22 @@ class OmniSettings(BaseModel):
 
     @property
     def lc_attributes(self) -> dict[str, Any]:
-        """What is stored instead of the providers' settings: the same without keys and headers, which may be keys."""
-        if not self.providers:
-            return {}
-        bare = {
-            provider: {name: value for name, value in given.items() if name not in ("api_key", "headers")}
-            for provider, given in self.providers.items()
-        }
-        return {"providers": bare, **self._provider_keys()}
+        """What is stored in the place of fields: providers without keys and headers, which may be keys; models as JSON.
+
+        A router or a client cannot be stored: a mark stands for it, which LangChain refuses to load.
+        """
+        stored: dict[str, Any] = {**self._marks()}
+        if self.models is not None:
+            stored["models"] = [_stored_model().dump_python(model, mode="json") for model in self.models]
+        if self.providers:
+            stored["providers"] = {
+                provider: {name: value for name, value in given.items() if name not in ("api_key", "headers")}
+                for provider, given in self.providers.items()
+            }
+        return {**stored, **self._provider_keys()}
+
+    def _marks(self) -> dict[str, Mark]:
+        return {name: Mark.of(value) for name in _LIVE if (value := getattr(self, name)) is not None}
 
     def _provider_keys(self) -> dict[str, Any]:
         given = (self.providers or {}).items()
@@ -172,9 +198,9 @@ class OmniSettings(BaseModel):
         Raises:
             ConfigurationError: A ready client and settings of one were given; all else is said by the client itself.
         """
-        clients = self._clients.for_settings(self._client_settings)
-        if clients is not self._clients:
-            self._clients = clients
+        clients = self.shared_clients.for_settings(self._client_settings)
+        if clients is not self.shared_clients:
+            vars(self)["shared_clients"] = clients
         return clients.pair()
 
     @cached_property
@@ -202,15 +228,22 @@ class OmniSettings(BaseModel):
 
     def _given(self, name: str) -> Any:
         """Return a setting of the client as it was passed; what came from the environment is left to the client."""
-        if name in ("api_key", "base_url") and name not in self.model_fields_set:
-            return None
         value = getattr(self, name)
+        if name in _VARIABLES and (
+            name not in self.model_fields_set or _plain(value) == os.environ.get(_VARIABLES[name])
+        ):
+            return None
         if name == "providers" and value is not None:
             return {provider: _unmasked(given) for provider, given in value.items()}
         return value
 
     def _routing(self) -> dict[str, Any]:
         return {name: value for name in ROUTING if (value := getattr(self, name)) is not None}
+
+
+@cache
+def _stored_model() -> TypeAdapter[ModelInfo]:
+    return TypeAdapter(ModelInfo)
 
 
 def _masked(provider: str, given: object) -> dict[str, Any]:
@@ -222,6 +255,8 @@ def _masked(provider: str, given: object) -> dict[str, Any]:
     if not isinstance(given, Mapping):
         raise ValueError(f'the settings of {provider!r} are a mapping, such as {{"api_key": ...}}')
     masked: dict[str, Any] = dict(cast("Mapping[str, Any]", given))
+    if isinstance(masked.get("base_url"), str):
+        _without_password(masked["base_url"])
     if not isinstance(masked.get("headers") or {}, Mapping):
         raise ValueError(f"the headers of {provider!r} are a mapping of names to values")
     if masked.get("api_key") is not None:
@@ -229,6 +264,21 @@ def _masked(provider: str, given: object) -> dict[str, Any]:
     if masked.get("headers"):
         masked["headers"] = {name: _secret(value) for name, value in masked["headers"].items()}
     return masked
+
+
+def _without_password(url: str) -> str:
+    """Return an address.
+
+    Raises:
+        ValueError: It holds a password, which would show wherever addresses do.
+    """
+    if "@" in urlsplit(url).netloc:
+        raise ValueError("the address holds a user name or password: use api_key or headers")
+    return url
+
+
+def _plain(value: Any) -> Any:
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
 def _secret(value: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from inspect import signature
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput, ModelProfile
@@ -272,13 +272,23 @@ class ChatOmni(OmniModel, BaseChatModel):
 
     # ---- what LangChain asks of a model
 
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy; it shares the connections unless the update changes whom to ask, and has a profile of its own.
+
+        A profile that was given is kept.
+        """
+        copied = super().model_copy(update=update, deep=deep)
+        if update and "profile" not in update and self.profile == self._resolve_model_profile():
+            vars(copied)["profile"] = copied._resolve_model_profile()
+        return copied
+
     def _resolve_model_profile(self) -> ModelProfile | None:
         if self.model != AUTO:
             return self._profile_of([self.model])
         if self.model_names:
             return self._profile_of(self.model_names)
-        if self.client is not None:
-            return candidates_profile(self.client)
+        if self.client or self.async_client:
+            return candidates_profile(self.client or self._pair().blocking)
         if self.models is not None or self.router is not None:
             return profile_of([model for model in self._known_models().catalog.models if not model.retired])
         return configured_profile(self.mode, frozenset(self.providers or ()), variables_that_configure())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, Literal
 
 from langchain_core.language_models import LanguageModelInput
@@ -74,7 +75,7 @@ class OmniSelector(OmniSettings, RunnableSerializable[LanguageModelInput, Any]):
 
         def choose(value: LanguageModelInput) -> Any:
             with langchain_errors():
-                router = self._own_router()
+                router = self._own_router
                 select = self._pair().blocking.select if router is None else router.select
                 return self._shown(select(**self._request(value, kwargs)))
 
@@ -85,7 +86,7 @@ class OmniSelector(OmniSettings, RunnableSerializable[LanguageModelInput, Any]):
 
         async def choose(value: LanguageModelInput) -> Any:
             with langchain_errors():
-                router = self._own_router()
+                router = self._own_router
                 request = self._request(value, kwargs)
                 if router is not None:
                     return self._shown(router.select(**request))
@@ -93,11 +94,10 @@ class OmniSelector(OmniSettings, RunnableSerializable[LanguageModelInput, Any]):
 
         return await self._acall_with_config(choose, input, config, run_type="tool")
 
+    @cached_property
     def _own_router(self) -> Router | None:
-        """Return the router to ask when models were given: who chooses among them need not be able to call them."""
-        if self.router is None and self.models is not None:
-            self.router = Router(self.models)
-        return self.router
+        """The router to ask when models were given: who chooses among them need not be able to call them."""
+        return Router(self.models) if self.router is None and self.models is not None else self.router
 
     def _request(self, value: LanguageModelInput, given: Mapping[str, Any]) -> dict[str, Any]:
         messages = value.to_messages() if isinstance(value, PromptValue) else convert_to_messages(_listed(value))
@@ -113,7 +113,7 @@ class OmniSelector(OmniSettings, RunnableSerializable[LanguageModelInput, Any]):
             return decision.model
         if decision.provider not in _LANGCHAIN_KNOWS:
             return f"omni:{decision.model}"
-        known = (self.router or self._pair().blocking.router).find(decision.model)
+        known = (self._own_router or self._pair().blocking.router).find(decision.model)
         name = decision.model if known is None else known.name
         return f"{_LANGCHAIN_NAMES.get(decision.provider, decision.provider)}:{name}"
 

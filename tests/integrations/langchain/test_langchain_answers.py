@@ -138,7 +138,7 @@ async def test_half_a_call_is_no_call(chat_server: ChatServer, served: dict[str,
     chat_server.script(events(body, "[DONE]") if streamed else Reply(body=body))
     model = ChatOmni(model="gpt-4o", **served)
     if way == "agent":
-        create_agent(model.model_copy(update={"streaming": True}), [pay]).invoke({"messages": [("user", "pay")]})
+        create_agent(model.model_copy(update={"streaming": True}), [pay]).invoke({"messages": [HumanMessage("pay")]})
         assert paid == []
     else:
         answer = await way(model.bind_tools([pay]), "pay")
@@ -277,11 +277,26 @@ def test_arguments_cut_anywhere_are_never_completed(value: Any, data: st.DataObj
     text = json.dumps({"value": value, "more": 1}, ensure_ascii=data.draw(st.booleans()))
     cut = text[: data.draw(st.integers(1, len(text) - 1))]
     end = to_last_chunk(RESPONSE, {}, Choice("named"), {0: cut}).tool_call_chunks
-    piece = AIMessageChunk("", tool_call_chunks=[tool_call_chunk(name="pay", args=cut, id="c1", index=0)])
-    merged = piece + AIMessageChunk("", tool_call_chunks=end)
+    piece = AIMessageChunk(content="", tool_call_chunks=[tool_call_chunk(name="pay", args=cut, id="c1", index=0)])
+    merged = piece + AIMessageChunk(content="", tool_call_chunks=end)
     assert merged.tool_calls == []
     assert [call["name"] for call in merged.invalid_tool_calls] == ["pay"]
     assert to_last_chunk(RESPONSE, {}, Choice("named"), {0: text}).tool_call_chunks == []
 
 
 RESPONSE = OmniClient(mode="sandbox").chat([{"role": "user", "content": "hi"}], "gpt-4o")
+
+
+@pytest.mark.parametrize("version", [None, "v1"])
+def test_a_streamed_call_does_not_run_into_the_text_before_it(
+    chat_server: ChatServer, served: dict[str, Any], version: Any
+):
+    head = {"id": "1", "model": "m"}
+    call = {"index": 0, "id": "c1", "type": "function", "function": {"name": "pay", "arguments": '{"amount": 5}'}}
+    deltas: list[Any] = [{"content": "hello "}, {"content": "there"}, {"tool_calls": [call]}]
+    bodies = [{**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
+    chat_server.script(events(*bodies, {**head, "choices": [{"delta": {}, "finish_reason": "tool_calls"}]}, "[DONE]"))
+    merged = whole(ChatOmni(model="gpt-4o", output_version=version, **served).stream("hi"))
+    text, called = merged.content_blocks
+    assert (text["type"], text.get("text")) == ("text", "hello there")
+    assert (called["type"], called.get("name"), called.get("args")) == ("tool_call", "pay", {"amount": 5})

@@ -12,8 +12,11 @@ from langchain_core.messages import (
     ChatMessage,
     FunctionMessage,
     HumanMessage,
+    HumanMessageChunk,
     SystemMessage,
+    SystemMessageChunk,
     ToolMessage,
+    ToolMessageChunk,
 )
 
 from langchain_omni import ChatOmni
@@ -134,6 +137,39 @@ def test_another_integrations_own_blocks_are_left_out_with_a_warning(
     (got,) = sent(chat_server, served, AIMessage([{"type": "server_tool_result", "output": "x"}, HI]))
     assert got["content"] == "hi"
     assert "server_tool_result" in caplog.text
+
+
+@pytest.mark.parametrize("kind", [HumanMessageChunk, SystemMessageChunk])
+def test_a_chunk_is_sent_as_the_message_it_is_of(chat_server: ChatServer, served: dict[str, Any], kind: Any):
+    (message,) = sent(chat_server, served, kind(content="hi"))
+    assert message == {"role": {"H": "user", "S": "system"}[kind.__name__[0]], "content": "hi"}
+
+
+def test_a_tools_result_may_be_a_chunk(chat_server: ChatServer, served: dict[str, Any]):
+    call, result = sent(
+        chat_server, served, AIMessage("", tool_calls=[CALL]), ToolMessageChunk(content="2", tool_call_id="c1")
+    )
+    assert (call["tool_calls"], result) == ([WIRE_CALL], {"role": "tool", "tool_call_id": "c1", "content": "2"})
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"type": "text", "media_type": "text/plain", "data": "The sky is blue."},
+        {"type": "content", "content": "The sky is blue."},
+        {"type": "content", "content": [{"type": "text", "text": "The sky"}, {"type": "text", "text": "is blue."}]},
+    ],
+)
+def test_anthropics_documents_of_text_are_text(chat_server: ChatServer, served: dict[str, Any], source: Any):
+    (message,) = sent(chat_server, served, HumanMessage([{"type": "document", "title": "Sky", "source": source}]))
+    said = message["content"] if isinstance(message["content"], str) else message["content"][0]["text"]
+    assert said.replace("\n", " ") == "Sky The sky is blue."
+
+
+@pytest.mark.parametrize("source", [{"type": "text"}, {"type": "content", "content": [{"type": "image"}]}])
+def test_a_document_without_text_is_refused(served: dict[str, Any], source: Any):
+    with pytest.raises(InvalidRequestError, match=r"source\.data"):
+        ChatOmni(model="gpt-4o", **served).invoke([HumanMessage([{"type": "document", "source": source}])])
 
 
 def test_a_function_message_is_refused(served: dict[str, Any]):

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import gc
 import io
+import json
 import pickle
 import time
 import traceback
+from collections import deque
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
+from faultserver import FaultServer
 from integrations.langchain.chat_server import ChatServer
 from langchain_core.load import dumpd, dumps, load
+from langchain_core.messages import HumanMessage
+from langchain_core.runnables import ConfigurableField
 from pydantic import ValidationError
 
 from langchain_omni import ChatOmni, OmniLLM, OmniSelector
 from omnilabs import AsyncOmniClient, OmniClient
 from omnilabs.errors import BudgetExceededError, ConfigurationError, OmniError
-from omnilabs.types import Capabilities, ModelInfo
+from omnilabs.router import Router
+from omnilabs.types import Capabilities, ModelInfo, Price
 
 KEY = "sk-canary-0123456789abcdef"
 
@@ -255,7 +263,9 @@ def test_tokens_are_counted_without_a_vocabulary_or_a_network():
     assert 200 <= many <= 600
     with pytest.raises(NotImplementedError, match="custom_get_token_ids"):
         model.get_token_ids("hi")
-    assert ChatOmni(custom_get_token_ids=lambda text: [1] * len(text)).get_num_tokens("four") == 4
+    own = ChatOmni(custom_get_token_ids=lambda text: [1] * len(text))
+    assert own.get_num_tokens("four") == 4
+    assert own.get_num_tokens_from_messages([HumanMessage("four")] * 2) == 2 * len("Human: four")
 
 
 @pytest.mark.parametrize("make", [ChatOmni, OmniLLM, OmniSelector])
@@ -275,3 +285,101 @@ def test_a_wrong_setting_is_refused_without_repeating_it(make: Any, wrong: dict[
     shown = "".join(traceback.format_exception(caught.value))
     assert KEY not in shown.replace(repr(wrong), "")
     assert next(iter(wrong)) in shown
+
+
+def test_a_model_with_runtime_fields_has_one_budget_and_one_connection():
+    with FaultServer() as server:
+        providers = {"openai": {"api_key": "test", "base_url": server.url}}
+        model = ChatOmni(model="gpt-4o", max_cost_usd=0.001, providers=providers)
+        fields = model.configurable_fields(temperature=ConfigurableField(id="t"))
+        chosen = fields.with_config(configurable={"t": 0.5}).bind(max_tokens=10)
+        calls = iter(lambda: chosen.invoke("hi").text, "")
+        with pytest.raises(BudgetExceededError):
+            deque(calls, maxlen=0)
+        assert b'"temperature":0.5' in server.requests[-1].body
+        assert server.connections == 1
+        assert len(server.requests) > 1
+        with pytest.raises(BudgetExceededError):
+            model.invoke("hi")
+
+
+def test_a_runtime_copy_of_a_hosted_model_shares_its_connections(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("OMNI_API_KEY", KEY)
+    monkeypatch.setenv("OMNI_BASE_URL", "http://127.0.0.1:1")
+    model = ChatOmni(model="gpt-4o")
+    chosen: Any = model.configurable_fields(temperature=ConfigurableField(id="t"))
+    copied, _ = chosen.prepare({"configurable": {"t": 0.5}})
+    assert copied._pair() is model._pair()
+
+
+OWN = [ModelInfo("mine", "openai", price=Price(Decimal(1), Decimal(2)), aliases=("my own",), scores={"MMLU": 0.5})]
+
+
+def test_a_stored_model_chooses_among_the_same_models():
+    stored = dumps(ChatOmni(mode="sandbox", models=OWN))
+    again: Any = load(json.loads(stored), allowed_objects=[ChatOmni], valid_namespaces=["langchain_omni"])
+    assert again.models == OWN
+    assert again.select("hi").model == "mine"
+
+
+@pytest.mark.parametrize("name", ["client", "async_client", "router"])
+def test_a_model_that_cannot_be_stored_whole_is_not_loaded(name: str):
+    live: Any = {
+        "client": OmniClient(mode="sandbox"),
+        "async_client": AsyncOmniClient(mode="sandbox"),
+        "router": Router(OWN),
+    }[name]
+    stored = dumpd(ChatOmni(mode="sandbox", **{name: live}) if name == "router" else ChatOmni(**{name: live}))
+    assert KEY not in str(stored)
+    with pytest.raises(NotImplementedError, match=type(live).__name__):
+        load(stored, allowed_objects=[ChatOmni], valid_namespaces=["langchain_omni"])
+
+
+def test_caches_tell_models_routers_and_clients_apart():
+    dear = [replace(OWN[0], price=Price(Decimal(5), Decimal(9)))]
+    one, other = OmniClient(mode="sandbox"), OmniClient(mode="sandbox")
+    pairs: list[tuple[dict[str, Any], dict[str, Any]]] = [
+        ({"models": OWN}, {"models": dear}),
+        ({"router": Router(OWN)}, {"router": Router(OWN)}),
+        ({"client": one}, {"client": other}),
+    ]
+    for first, second in pairs:
+        for make in (ChatOmni, OmniLLM):
+            keys = [str(make(**given)._identifying_params) for given in (first, first, second)]
+            assert keys[0] == keys[1] != keys[2]
+        strings = [ChatOmni(**given)._get_llm_string() for given in (first, first, second)]
+        assert strings[0] == strings[1] != strings[2]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"base_url": f"https://me:{KEY}@host/v1"}, {"providers": {"openai": {"base_url": f"https://me:{KEY}@host/v1"}}}],
+)
+def test_a_password_in_an_address_is_refused_before_it_shows_anywhere(wrong: dict[str, Any]):
+    with pytest.raises(ValidationError, match="user name or password") as caught:
+        ChatOmni(**wrong)
+    assert KEY not in str(caught.value)
+
+
+def test_the_profile_follows_the_model_of_a_copy_and_a_ready_client_of_either_kind():
+    model = ChatOmni(mode="sandbox", model="gpt-4o")
+    copied = model.model_copy(update={"model": "gpt-4"})
+    assert copied.profile == ChatOmni(mode="sandbox", model="gpt-4").profile != model.profile
+    given = ChatOmni(mode="sandbox", model="gpt-4o", profile={"max_input_tokens": 5})
+    assert given.model_copy(update={"model": "gpt-4"}).profile == {"max_input_tokens": 5}
+    settings: dict[str, Any] = {"mode": "sandbox", "models": OWN}
+    profiles = [
+        ChatOmni(client=OmniClient(**settings)).profile,
+        ChatOmni(async_client=AsyncOmniClient(**settings)).profile,
+    ]
+    assert profiles[0] == profiles[1] is not None
+
+
+def test_a_selector_follows_a_change_of_its_models():
+    selector = OmniSelector(models=OWN, output="model")
+    assert selector.invoke("hi") == "mine"
+    other = [ModelInfo("other", "openai")]
+    assert selector.model_copy(update={"models": other}).invoke("hi") == "other"
+    selector.models = other
+    assert selector.invoke("hi") == "other"
+    assert selector.router is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from inspect import signature
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput, ModelProfile
@@ -13,6 +13,7 @@ from langchain_core.language_models.base import LangSmithParams
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, RunnableConfig
+from pydantic import PrivateAttr
 
 from langchain_omni._answer import PROVIDER, to_chunk, to_first_chunk, to_last_chunk, to_message
 from langchain_omni._blocks import register_blocks
@@ -65,6 +66,9 @@ class ChatOmni(OmniModel, BaseChatModel):
 
     It uses what LangSmith's own gateway tells its tracer, which is no public contract: off unless asked for.
     """
+
+    _decision: tuple[Decision, Literal["auto", "sticky"]] | None = PrivateAttr(default=None)
+    """The decision to answer by, as long as the model is the one it chose, and how it came about."""
 
     @property
     def _llm_type(self) -> str:
@@ -133,7 +137,11 @@ class ChatOmni(OmniModel, BaseChatModel):
         if stop is not None:
             kwargs = {**kwargs, "stop": stop}
         plan = plan_call(to_omni_messages(messages), messages, self._call_defaults, kwargs, self.sticky)
-        return plan if plan.settled is None else self._stay(plan, plan.settled)
+        if plan.settled is not None:
+            return self._stay(plan, plan.settled)
+        if self._decision is not None and plan.arguments.get("model") == self._decision[0].model:
+            return plan.answered_by(*self._decision)
+        return plan
 
     def _stay(self, plan: Plan, settled: str) -> Plan:
         """Return the plan with the model that answered before in front, as far as it can answer this too."""
@@ -164,21 +172,31 @@ class ChatOmni(OmniModel, BaseChatModel):
             NoEligibleModelError: No model can answer; `.rejected` holds each one's reason.
         """
         with langchain_errors():
-            return self._decide(input, kwargs)
+            return self._decide(input, kwargs)[0]
 
     async def aselect(self, input: LanguageModelInput, **kwargs: Any) -> Decision:
         """Return the decision, as `select` does; it waits for nothing."""
         return self.select(input, **kwargs)
 
-    def _decide(self, input: LanguageModelInput, given: Mapping[str, Any], settled: str | None = None) -> Decision:
-        """Return the decision for this input; `settled` is a model to stay with beside what `sticky` says."""
+    def _decide(
+        self, input: LanguageModelInput, given: Mapping[str, Any], settled: str | None = None
+    ) -> tuple[Decision, Literal["auto", "sticky"]]:
+        """Return the decision for this input and how it came about; `settled` goes before what `sticky` keeps."""
         tools = bound_tools(given["tools"], None) if given.get("tools") else None
         settings = {**self._call_defaults, **given, "model": AUTO, "tools": tools}
         messages = self._convert_input(input).to_messages()
         plan = plan_call(to_omni_messages(messages), messages, {}, settings, self.sticky)
         client, settled = self._pair().blocking, settled or plan.settled
         kept = None if settled is None else _kept(client.router, settled, plan.arguments.get("model_names"))
-        return choose(client.select, plan.arguments, kept)
+        decision = choose(client.select, plan.arguments, kept)
+        return decision, "sticky" if decision.model == kept else "auto"
+
+    def _decided(self, decision: Decision, reason: Literal["auto", "sticky"]) -> Self:
+        """Return a copy that answers by a decision taken before, the first of its models unless that fails."""
+        profile = self._profile_of([decision.model])
+        copied = self.model_copy(update={"model": decision.model, "profile": profile})
+        copied._decision = decision, reason
+        return copied
 
     # ---- binding
 

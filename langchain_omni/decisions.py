@@ -48,7 +48,7 @@ class OmniDecisionModel(_decisions.BaseDecisionModel):  # type: ignore[misc]  # 
     def _classify(self, state: Any, questions: Mapping[str, Any]) -> Any:
         messages = _messages(state)
         answers = {
-            name: _answer(self.chooser.select(messages, model_names=list(ids.values())), ids)
+            name: _answer(self.chooser.select(messages, **_among(ids)), ids)
             for name, ids in self._ids(questions).items()
         }
         return _decisions.ClassifierResponse(model=self.model, answers=answers)
@@ -56,7 +56,7 @@ class OmniDecisionModel(_decisions.BaseDecisionModel):  # type: ignore[misc]  # 
     async def _aclassify(self, state: Any, questions: Mapping[str, Any]) -> Any:
         messages = _messages(state)
         answers = {
-            name: _answer(await self.chooser.aselect(messages, model_names=list(ids.values())), ids)
+            name: _answer(await self.chooser.aselect(messages, **_among(ids)), ids)
             for name, ids in self._ids(questions).items()
         }
         return _decisions.ClassifierResponse(model=self.model, answers=answers)
@@ -73,6 +73,11 @@ class OmniDecisionModel(_decisions.BaseDecisionModel):  # type: ignore[misc]  # 
             labels: list[str] = list(question.criteria)
             ids[name] = {label: self.chooser._id_of(self.labels.get(label, label)) for label in labels}
         return ids
+
+
+def _among(ids: Mapping[str, str]) -> dict[str, Any]:
+    names = list(ids.values())
+    return {"model_names": names, "k": min(len(names), 10)}  # to rank all of them, as far as the router goes
 
 
 def _messages(state: Any) -> list[BaseMessage]:

@@ -13,10 +13,12 @@ from langchain.agents.middleware.types import (
     ModelResponse,
 )
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import BaseMessage, HumanMessage
+from langchain_core.messages import BaseMessage, HumanMessage, ToolMessage
 from langgraph.types import Command
 
 from langchain_omni._answer import decision_json
+from langchain_omni._binding import OmniBinding
+from langchain_omni._raising import langchain_errors
 from langchain_omni.chat_models import ChatOmni
 from omnilabs.errors import ConfigurationError
 from omnilabs.types import Decision
@@ -39,16 +41,18 @@ class OmniRouterMiddleware(AgentMiddleware[OmniRouteState, Any, Any]):
     agent = create_agent(ChatOmni(), tools, middleware=[OmniRouterMiddleware(scope="run")])
     ```
 
-    A choice that fails (no model can do it, no key) ends the run with its error; nothing is chosen in silence. The
-    route stands in the state as `omni_route`: `model`, `provider`, the whole `decision`, and `message_id`, the human
-    message it was chosen for.
+    A choice that fails (no model can do it, no key) ends the run with its error; nothing is chosen in silence. If the
+    chosen model fails, the next of the ranking answers, as with "auto" elsewhere, and a model that cannot answer what
+    comes later in a run (a picture, say) gives way to a new choice. The route stands in the state as `omni_route`:
+    `model`, `provider`, the whole `decision`, and `message_id`, the human message it was chosen for. What is bound to
+    the model, and the call's own settings, count in the choice.
     """
 
     state_schema = OmniRouteState
 
     def __init__(
         self,
-        model: ChatOmni | None = None,
+        model: ChatOmni | OmniBinding | None = None,
         *,
         models: Mapping[str, BaseChatModel] | None = None,
         scope: Literal["run", "call"] = "run",
@@ -57,9 +61,10 @@ class OmniRouterMiddleware(AgentMiddleware[OmniRouteState, Any, Any]):
 
         Args:
             model: Who chooses and answers; the agent's own model where it is a `ChatOmni`.
-            models: Chat models of any integration by our id of their model, to choose among and to answer.
+            models: Chat models of any integration by our id of their model, to choose among and to answer. Whether
+                others step in when one fails is up to them.
             scope: "run" chooses at a run's first call and stays with it, which keeps prompt caches warm; "call" chooses
-                anew for every call.
+                anew for every call, but within a tool loop only where the model's `sticky` is "off".
         """
         super().__init__()
         self._model = model
@@ -70,36 +75,42 @@ class OmniRouterMiddleware(AgentMiddleware[OmniRouteState, Any, Any]):
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
     ) -> ExtendedModelResponse[Any]:
         """Choose if it is time to, and let the chosen model answer."""
-        chooser = self._chooser(request)
-        route = self._kept(request)
-        if route is None:
-            route = _route(chooser.select(*_asked(request), **self._needs(request)), request)
-        return _remembered(handler(request.override(model=self._answerer(chooser, route))), route)
+        routed, route = self._routed(request)
+        return _remembered(handler(routed), route)
 
     async def awrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]]
     ) -> ExtendedModelResponse[Any]:
         """Choose if it is time to, and let the chosen model answer."""
-        chooser = self._chooser(request)
-        route = self._kept(request)
-        if route is None:
-            route = _route(await chooser.aselect(*_asked(request), **self._needs(request)), request)
-        return _remembered(await handler(request.override(model=self._answerer(chooser, route))), route)
+        routed, route = self._routed(request)
+        return _remembered(await handler(routed), route)
 
-    def _chooser(self, request: ModelRequest[Any]) -> ChatOmni:
-        chooser = self._model or request.model
+    def _routed(self, request: ModelRequest[Any]) -> tuple[ModelRequest[Any], dict[str, Any]]:
+        """Return the request with the model to answer it, and the route to remember."""
+        given = self._model or request.model
+        chooser = given.bound if isinstance(given, OmniBinding) else given
         if not isinstance(chooser, ChatOmni):
             raise ConfigurationError(
                 f"the agent's model is a {type(chooser).__name__}: pass OmniRouterMiddleware a ChatOmni that chooses"
             )
-        return chooser
+        settings = {**(given.kwargs if isinstance(given, OmniBinding) else {}), **request.model_settings}
+        kept = self._kept(request, chooser)
+        settled = None if kept is None else kept["model"]
+        with langchain_errors():
+            decision, reason = chooser._decide(_asked(request), {**settings, **self._needs(request)}, settled)
+        stays = kept is not None and kept["model"] == decision.model
+        answerer: Any = self._answerer(chooser, decision, reason)
+        if isinstance(given, OmniBinding) and self._models is None:
+            answerer = given.model_copy(update={"bound": answerer})
+        return request.override(model=answerer), kept if kept is not None and stays else _route(decision, request)
 
-    def _kept(self, request: ModelRequest[Any]) -> dict[str, Any] | None:
-        """Return the route of this run if one was chosen for its human message already."""
+    def _kept(self, request: ModelRequest[Any], chooser: ChatOmni) -> dict[str, Any] | None:
+        """Return the route chosen for this human message before, if the run or the tool loop is to stay with it."""
         route = cast("OmniRouteState", request.state).get("omni_route")
-        if self._scope == "call" or route is None or route["message_id"] != _message_id(request):
+        if route is None or route["message_id"] != _message_id(request):
             return None
-        return route
+        in_loop = chooser.sticky != "off" and isinstance(request.messages[-1], ToolMessage)
+        return route if self._scope == "run" or in_loop else None
 
     def _needs(self, request: ModelRequest[Any]) -> dict[str, Any]:
         """Return what the model must be able to do."""
@@ -110,18 +121,16 @@ class OmniRouterMiddleware(AgentMiddleware[OmniRouteState, Any, Any]):
             needs["model_names"] = list(self._models)
         return needs
 
-    def _answerer(self, chooser: ChatOmni, route: Mapping[str, Any]) -> BaseChatModel:
+    def _answerer(self, chooser: ChatOmni, decision: Decision, reason: Literal["auto", "sticky"]) -> BaseChatModel:
         if self._models is None:
-            return chooser.model_copy(
-                update={"model": route["model"], "profile": chooser._profile_of([route["model"]])}
-            )
+            return chooser._decided(decision, reason)
         # The choice has the catalogue's id, `models` may name the same model by an alias.
-        return next(model for name, model in self._models.items() if chooser._id_of(name) == route["model"])
+        return next(model for name, model in self._models.items() if chooser._id_of(name) == decision.model)
 
 
-def _asked(request: ModelRequest[Any]) -> tuple[list[BaseMessage]]:
+def _asked(request: ModelRequest[Any]) -> list[BaseMessage]:
     system = [] if request.system_message is None else [request.system_message]
-    return ([*system, *request.messages],)
+    return [*system, *request.messages]
 
 
 def _message_id(request: ModelRequest[Any]) -> str | None:

@@ -10,17 +10,18 @@ from typing import Any
 import pytest
 from integrations.langchain.chat_server import ChatServer
 from langchain.agents import create_agent
+from langchain.agents.middleware import AgentMiddleware
 from langchain.chat_models import base, init_chat_model
 from langchain_core.language_models import GenericFakeChatModel
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 
-from langchain_omni import ChatOmni, OmniRouterMiddleware, OmniSelector, register_provider
+from langchain_omni import ChatOmni, OmniRouterMiddleware, OmniSelector, get_omni_cost_callback, register_provider
 from omnilabs.errors import ConfigurationError, InvalidRequestError, NoEligibleModelError
 from omnilabs.router import Router
-from omnilabs.types import Decision, ModelInfo, Price
+from omnilabs.types import Capabilities, Decision, ModelInfo, Price
 
 CHEAP = ModelInfo("cheap", "openai", price=Price(Decimal(1), Decimal(1)), scores={"MMLU": 0.5})
 DEAR = ModelInfo("dear", "gemini", "models/dear-1", price=Price(Decimal(100), Decimal(100)), scores={"MMLU": 0.9})
@@ -98,6 +99,90 @@ async def test_scope_call_chooses_for_every_call(chat_server: ChatServer, served
     assert state["omni_route"]["model"] == "dear"
 
 
+def test_the_answer_tells_the_choice_and_its_time_counts(served: dict[str, Any]):
+    model = ChatOmni(models=[CHEAP, _openai(DEAR)], **THRIFTY, **served)
+    with get_omni_cost_callback() as cost:
+        answer = create_agent(model, [look], middleware=[OmniRouterMiddleware()]).invoke(HI)["messages"][-1]
+    told = answer.response_metadata["omni"]
+    assert (told["reason"], told["decision"]["model"]) == ("auto", "cheap")
+    assert cost.total.select_ms > 0
+
+
+@pytest.mark.parametrize("scope", ["run", "call"])
+def test_the_next_model_answers_when_the_chosen_one_fails(scope: Any):
+    models = [ModelInfo("down", "openai", name="overloaded", price=CHEAP.price), _openai(DEAR)]
+    model = ChatOmni(models=models, mode="sandbox", max_retries=0, **THRIFTY)
+    answer = create_agent(model, middleware=[OmniRouterMiddleware(scope=scope)]).invoke(HI)["messages"][-1]
+    told = answer.response_metadata["omni_call"]
+    assert told["model_id"] == "dear"
+    assert [attempt["model"] for attempt in told["attempts"]] == ["down"]
+
+
+class Settings(AgentMiddleware[Any, Any, Any]):
+    """Gives each call settings, as an application's own middleware may."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__()
+        self._settings = settings
+
+    def wrap_model_call(self, request: Any, handler: Any) -> Any:
+        return handler(request.override(model_settings=self._settings))
+
+
+def test_what_is_bound_and_what_the_call_sets_count_in_the_choice(chat_server: ChatServer, served: dict[str, Any]):
+    model = ChatOmni(models=[CHEAP, _openai(DEAR)], **THRIFTY, **served)
+    bound: Any = model.bind(**ACCURATE, seed=7)
+    create_agent(bound, [look], middleware=[OmniRouterMiddleware()]).invoke(HI)
+    assert (chat_server.requests[-1].json["model"], chat_server.requests[-1].json["seed"]) == ("models/dear-1", 7)
+    create_agent(ChatOmni(**served), [look], middleware=[OmniRouterMiddleware(bound)]).invoke(HI)
+    assert (chat_server.requests[-1].json["model"], chat_server.requests[-1].json["seed"]) == ("models/dear-1", 7)
+    create_agent(model, [look], middleware=[Settings(**ACCURATE), OmniRouterMiddleware()]).invoke(HI)
+    assert chat_server.requests[-1].json["model"] == "models/dear-1"
+
+
+@tool
+def photograph(what: str) -> list[dict[str, Any]]:
+    """Take a picture of something."""
+    return [{"type": "image", "base64": "aGk=", "mime_type": "image/png"}]
+
+
+def test_a_model_that_cannot_read_what_comes_later_gives_way(chat_server: ChatServer, served: dict[str, Any]):
+    seeing = ModelInfo("seeing", "openai", price=DEAR.price, capabilities=Capabilities(images=True))
+    model = ChatOmni(models=[CHEAP, seeing], **THRIFTY, **served)
+    agent: Any = create_agent(model, [photograph], middleware=[OmniRouterMiddleware()])
+    state = agent.invoke({"messages": "Photograph what?"})
+    assert [request.json["model"] for request in chat_server.requests] == ["cheap", "seeing"]
+    assert state["omni_route"]["model"] == "seeing"
+
+
+@pytest.mark.parametrize(("sticky", "asked"), [("tool_loop", ["cheap", "cheap"]), ("off", ["cheap", "models/dear-1"])])
+def test_scope_call_keeps_a_tool_loops_model_unless_told_otherwise(
+    chat_server: ChatServer, served: dict[str, Any], sticky: Any, asked: list[str]
+):
+    class Changing(AgentMiddleware[Any, Any, Any]):
+        def wrap_model_call(self, request: Any, handler: Any) -> Any:
+            weights = ACCURATE if isinstance(request.messages[-1], ToolMessage) else THRIFTY
+            return handler(request.override(model_settings=weights))
+
+    model = ChatOmni(models=[CHEAP, _openai(DEAR)], sticky=sticky, **served)
+    agent: Any = create_agent(model, [look], middleware=[Changing(), OmniRouterMiddleware(scope="call")])
+    agent.invoke({"messages": "Look what up?"})
+    assert [request.json["model"] for request in chat_server.requests] == asked
+
+
+def test_a_route_whose_model_left_is_chosen_anew(served: dict[str, Any]):
+    models = [CHEAP, _openai(DEAR)]
+    thread: Any = {"configurable": {"thread_id": "1"}}
+    saver = InMemorySaver()
+    first = OmniRouterMiddleware(ChatOmni(models=models, **THRIFTY, **served), models={"cheap": ChatOmni(**served)})
+    agent: Any = create_agent(ChatOmni(**served), [look], middleware=[first], checkpointer=saver, interrupt_after=["model"])
+    agent.invoke({"messages": "Look what up?"}, thread)
+    other = {"dear": ChatOmni(model="dear", models=models, **served)}
+    second = OmniRouterMiddleware(ChatOmni(models=models, **THRIFTY, **served), models=other)
+    again: Any = create_agent(ChatOmni(**served), [look], middleware=[second], checkpointer=saver)
+    assert again.invoke(None, thread)["omni_route"]["model"] == "dear"
+
+
 def test_the_chosen_model_may_be_any_integrations(served: dict[str, Any]):
     theirs = GenericFakeChatModel(messages=iter([AIMessage("from another integration")]))
     chooser = ChatOmni(models=[CHEAP, _openai(DEAR)], **ACCURATE, **served)
@@ -142,6 +227,11 @@ def test_the_decision_model_answers_which_model_where_langchain_has_such_models(
     assert answer.choice == "small"
     assert sum(answer.probabilities.values()) == pytest.approx(1)
     assert answer.confidence == answer.probabilities["small"] > 0.5
+    many = {f"m{number}": ModelInfo(f"m{number}", "openai") for number in range(8)}
+    wide = OmniDecisionModel(chooser=ChatOmni(models=list(many.values()), **served))
+    which = decisions.Choice(instructions="Which?", criteria=dict.fromkeys(many))
+    chances = wide.invoke({"state": "hi", "questions": {"which": which}}).choices["which"].probabilities
+    assert min(chances.values()) > 0
     with pytest.raises(InvalidRequestError, match="Choice among models"):
         router.invoke({"state": "hi", "questions": {"urgent": decisions.Noul(instructions="Is it urgent?")}})
 

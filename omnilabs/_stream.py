@@ -102,7 +102,8 @@ class StreamSession:
             error.partial = None
             return error
         self._pending += chunks
-        self.has_begun = bool(self._pending) or self._over
+        held = self._decoder.answer
+        self.has_begun = bool(self._pending) or self._over or (held is not None and held.is_holding)
         return None
 
     def take_whole(self, response: ChatResponse) -> None:
@@ -183,6 +184,7 @@ class StreamSession:
 
     def abandon(self) -> None:
         """The caller wants no more: what had arrived is the response, and it is paid for."""
+        self._release()
         self._ended(self.response, None)
 
     def _ended(self, response: ChatResponse | None, error: OmniError | None) -> None:
@@ -220,6 +222,7 @@ class StreamSession:
             return chunks
         if self._decoder.is_complete:
             return [*chunks, self._last()]
+        self._release()
         raise self._tell(self._interrupted(f"{self.target.provider} ended the stream without finishing its answer"))
 
     def _fail(self, error: OmniError) -> list[ChatChunk]:
@@ -252,6 +255,7 @@ class StreamSession:
 
     def _broken(self, error: OmniError) -> OmniError:
         """Return the error to raise for a failure in the stream, with what had arrived."""
+        self._release()
         forget_key(error, self.target)
         failed: OmniError = error
         if isinstance(error, ResponseFormatError) or (
@@ -264,6 +268,13 @@ class StreamSession:
         failed.partial = self.response
         failed.attempts = failed.partial.attempts
         return self._tell(failed)
+
+    def _release(self) -> None:
+        """Take what the decoder holds back for arrived: nothing will come to show what it is."""
+        held = self._decoder.answer
+        if held is not None:
+            for chunk in held.read((), is_over=True):
+                self._seen.add(chunk)
 
     def _tell(self, failed: OmniError) -> OmniError:
         """Tell the observers of a failure after the beginning; before it the flow does."""

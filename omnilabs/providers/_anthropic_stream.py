@@ -63,7 +63,7 @@ class AnthropicDecoder:
 
     def __init__(self, target: Target, answer_tool: str | None = None) -> None:
         self._target = target
-        self._answer = None if answer_tool is None else AnswerReader(answer_tool)
+        self.answer = None if answer_tool is None else AnswerReader(answer_tool)
         self._complete = False
         self._model = target.model.name
         self._id: str | None = None
@@ -129,7 +129,7 @@ class AnthropicDecoder:
 
     def _shown(self, chunks: Iterable[ChatChunk]) -> tuple[ChatChunk, ...]:
         read = tuple(chunks)  # first, as it says whether the message is complete
-        return read if self._answer is None else self._answer.read(read, is_over=self._complete)
+        return read if self.answer is None else self.answer.read(read, is_over=self._complete)
 
     def _start(self, event: Fields) -> Iterable[ChatChunk]:
         message = _fields(event, "message")

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import field
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from omnilabs._frozen import evolve, frozen
 from omnilabs._http import HttpRequest, HttpResponse
@@ -25,6 +25,9 @@ from omnilabs.errors import (
     from_status,
     redact,
 )
+
+if TYPE_CHECKING:
+    from omnilabs.providers._structured import AnswerReader
 
 __all__ = ["Built", "Endpoint", "ProviderSpec", "StreamDecoder", "Target", "Wire"]
 
@@ -112,6 +115,9 @@ class Built:
 
 class StreamDecoder(Protocol):
     """Turns one stream's events into chunks. No I/O."""
+
+    answer: AnswerReader | None
+    """What may hold chunks back, where a forced tool gives the answer."""
 
     @property
     def is_complete(self) -> bool:

@@ -52,7 +52,7 @@ class GeminiDecoder:
     def __init__(self, target: Target, built: Built) -> None:
         self._target = target
         self._built = built
-        self._answer = None if built.answer_tool is None else AnswerReader(built.answer_tool)
+        self.answer = None if built.answer_tool is None else AnswerReader(built.answer_tool)
         self._head: dict[str, Any] = {}  # what every chunk of this response carries
         self._open: Literal["text", "reasoning"] | None = None  # the part that more text would join
         self._calls = 0
@@ -113,9 +113,9 @@ class GeminiDecoder:
             chunks += self._ending(_CONTENT_FILTER, ({"promptFeedback": feedback},))
         elif self._is_complete and self._usage != self._usage_sent:
             chunks += self._ending(None)  # usage that came after the finish reason
-        if self._answer is None:
+        if self.answer is None:
             return chunks
-        return self._answer.read(chunks, is_over=is_whole or self._is_complete)
+        return self.answer.read(chunks, is_over=is_whole or self._is_complete)
 
     def _candidate(self, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the first candidate: asking for several takes `extra_body`, and the others stay in `raw`."""

@@ -43,6 +43,7 @@ class OmniRouterDecoder:
         self._calls = 0
         self._has_answer = False
         self._openai = OPENAI.decoder(built, target)
+        self.answer = self._openai.answer
         self._is_complete = False
 
     @property

@@ -25,7 +25,7 @@ class OpenAIDecoder:
     def __init__(self, target: Target, built: Built, in_band_error: Callable[[object, Target], APIStatusError]) -> None:
         self._target = target
         self._built = built
-        self._answer = None if built.answer_tool is None else AnswerReader(built.answer_tool)
+        self.answer = None if built.answer_tool is None else AnswerReader(built.answer_tool)
         self._in_band_error = in_band_error
         self._finished = target.endpoint.spec.ends_without_mark
         self._calls: list[str] = []  # the id of each call, by index
@@ -47,7 +47,7 @@ class OpenAIDecoder:
         data = event.data
         if data == "[DONE]":
             self._finished = True
-            return () if self._answer is None else self._answer.read((), is_over=True)
+            return () if self.answer is None else self.answer.read((), is_over=True)
         if not data.strip():
             return ()
         target = self._target
@@ -70,7 +70,7 @@ class OpenAIDecoder:
         if body.get("error"):
             raise self._in_band_error(body["error"], target)
         chunks = self._read(body)
-        return chunks if self._answer is None else self._answer.read(chunks, is_over=self._finished)
+        return chunks if self.answer is None else self.answer.read(chunks, is_over=self._finished)
 
     def _read(self, body: dict[str, Any]) -> Iterable[ChatChunk]:
         choice = first_choice(body)

@@ -71,6 +71,11 @@ class AnswerReader:
         self._held: list[ChatChunk] = []
         self._has_calls = False
 
+    @property
+    def is_holding(self) -> bool:
+        """Whether something of the answer has arrived that is not shown yet."""
+        return bool(self._held or self._wrapped)
+
     def read(self, chunks: Iterable[ChatChunk], *, is_over: bool) -> tuple[ChatChunk, ...]:
         """Return what can be shown. `is_over` says that these chunks are the last, and nothing is held after them."""
         shown = [part for chunk in chunks for part in self._read(chunk)]

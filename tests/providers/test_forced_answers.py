@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -15,15 +16,20 @@ from wire import anthropic_kit, gemini_kit
 
 from omnilabs import ChatChunk, ChatResponse, OmniClient
 from omnilabs._accumulate import Accumulator
+from omnilabs._frozen import evolve
 from omnilabs._http import HttpResponse
 from omnilabs._request import build_request
 from omnilabs._secret import Secret
 from omnilabs._sse import EventDecoder
+from omnilabs.errors import OmniError, RequestTimeoutError, StreamInterruptedError, TransportError
 from omnilabs.providers import PROVIDERS, Endpoint, Target, wire_named
 from omnilabs.providers._base import Built
 from omnilabs.providers._structured import AnswerReader
-from omnilabs.testing import ScriptedTransport
-from omnilabs.types import Capabilities, ModelInfo, ReasoningPart, TextPart, ToolCallDelta
+from omnilabs.testing import AsyncScriptedTransport, ScriptedTransport
+from omnilabs.types import Capabilities, ModelInfo, Price, ReasoningPart, TextPart, ToolCallDelta
+
+if TYPE_CHECKING:
+    from conftest import Omni
 
 ROWS = ("deepseek", "anthropic", "gemini")
 EVERY_WIRE = pytest.mark.parametrize("row", ROWS)
@@ -369,3 +375,64 @@ def test_a_client_gives_the_answer_and_the_text_apart(row: str, stream: bool):
         text = answer.content
     assert (text, answer.content, answer.reasoning) == (ANSWER, ANSWER, "Here: ")
     assert (answer.finish_reason, answer.structured_by) == ("stop", "tool")
+
+
+# ---- what is held back when the stream ends too early
+
+TEXT = "I would rather talk. " * 20
+LIST = {"value": ["one", "two", "three"]}
+HELD = pytest.mark.parametrize(
+    ("said", "wanted", "shown"),
+    [([("text", TEXT)], BY_SCHEMA, TEXT), ([("answer", LIST)], LIST_SCHEMA, json.dumps(LIST))],
+    ids=["text", "wrapped answer"],
+)
+
+
+def unfinished(omni: Omni, row: str, said: Said, wanted: Any, then: Sequence[OmniError] = ()) -> tuple[Any, Any]:
+    """Return a client, and its transport, whose every stream breaks off while what came is held back."""
+    answer_tool = "give_answer_value" if wanted is LIST_SCHEMA else "give_answer"
+    pieces = [event_bytes(event) for event in EVENTS[row](said, answer_tool, "stop")]
+    reply: list[bytes | OmniError] = [*pieces[: 1 if row == "gemini" else 8], *then]
+    transport = (ScriptedTransport if omni.mode == "sync" else AsyncScriptedTransport)([reply] * 3)
+    model = evolve(whom(row).model, price=Price(Decimal(1), Decimal(2)))
+    return omni.client(providers={row: {"api_key": "k"}}, models=[model], transport=transport), transport
+
+
+@EVERY_WIRE
+@HELD
+@pytest.mark.parametrize(
+    ("then", "kind"),
+    [
+        ([], StreamInterruptedError),
+        ([TransportError("gone", phase="body", maybe_billed=True)], StreamInterruptedError),
+        ([RequestTimeoutError("late", phase="body")], RequestTimeoutError),
+    ],
+    ids=["ends", "breaks", "is late"],
+)
+def test_a_break_while_text_is_held_is_paid_and_not_tried_again(
+    omni: Omni, row: str, said: Said, wanted: Any, shown: str, then: Sequence[OmniError], kind: type[OmniError]
+):
+    client, transport = unfinished(omni, row, said, wanted, then)
+    with pytest.raises(kind) as caught:
+        list(client.chat([{"role": "user", "content": "Where?"}], f"{row}/m", response_format=wanted, stream=True))
+    partial = caught.value.partial
+    assert partial is not None
+    assert partial.content
+    assert partial.content in shown
+    assert partial.usage.is_estimated
+    assert partial.usage.output_tokens
+    assert len(transport.requests) == 1
+    assert 0 < client.spend.cost_usd == partial.usage.cost_usd
+
+
+@EVERY_WIRE
+@HELD
+def test_a_stream_left_while_text_is_held_is_paid(omni: Omni, row: str, said: Said, wanted: Any, shown: str):
+    client, _ = unfinished(omni, row, said, wanted)
+    asked = [{"role": "user", "content": "Where?"}]
+    left = client.chat(asked, f"{row}/m", response_format=wanted, stream=True)
+    left.close()
+    response = left.response
+    assert response.content
+    assert response.content in shown
+    assert 0 < client.spend.cost_usd == response.usage.cost_usd

@@ -9,13 +9,16 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from fault_kit import MODEL, QUESTION, ask, providers
 from faultserver import ANSWER, Act, FaultServer, delta, head, obliging, stream
+from judges.scenarios import BY_SCHEMA
 
 from omnilabs import AsyncChatStream, AsyncOmniClient, OmniClient
+from omnilabs.types import Capabilities, ModelInfo, Price
 
 if TYPE_CHECKING:
     from conftest import Omni
@@ -154,6 +157,27 @@ async def test_a_cancelled_task_gives_its_connection_up(server: FaultServer, act
         assert server.open_connections == 0
         assert len(server.requests) == 1
         await _answers_again(client, server)
+
+
+async def test_a_task_cancelled_while_text_is_held_back_pays_for_it(server: FaultServer):
+    server.answer = lambda request: ENDLESS
+    model = ModelInfo("deepseek/m", "deepseek", "m", capabilities=Capabilities(), price=Price(Decimal(1), Decimal(2)))
+    there = {"deepseek": {"base_url": server.url, "api_key": "k"}}
+    async with AsyncOmniClient(providers=there, models=[model]) as client:
+
+        async def work() -> None:
+            stream = await client.chat(QUESTION, "deepseek/m", stream=True, response_format=BY_SCHEMA)
+            async for _ in stream:
+                pytest.fail("nothing says yet whether it is the answer")
+
+        task = asyncio.create_task(work())
+        while not server.requests:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert client.spend.cost_usd > 0
 
 
 @pytest.mark.parametrize(("act", "streamed"), WAITS.values(), ids=WAITS)

@@ -77,7 +77,8 @@ def to_last_chunk(
     and an agent run the half of it.
     """
     extra = _additional(response)
-    ends = {index: end for index, text in arguments.items() if (end := _end_that_shows(text))}
+    cut = max(arguments, default=None) if response.finish_reason == "length" else None
+    ends = {index: end for index, text in arguments.items() if (end := _end_that_shows(text, is_cut=index == cut))}
     facts = _untold(facts_of(response, choice), told) | {"model_provider": PROVIDER}
     return AIMessageChunk(
         content="",
@@ -92,13 +93,14 @@ def to_last_chunk(
     )
 
 
-def _end_that_shows(arguments: str) -> str:
+def _end_that_shows(arguments: str, *, is_cut: bool) -> str:
     """Return a wrong end for arguments that are cut off, with which they are an invalid call, as in a whole answer."""
     try:
         json.loads(arguments or "{}", strict=False)
     except ValueError:
-        return next((end for end in _WRONG_ENDS if not _is_completed(arguments + end)), "")
-    return ""
+        is_cut = True
+    wrong = (end for end in _WRONG_ENDS if (arguments + end) and not _is_completed(arguments + end))
+    return next(wrong, "") if is_cut else ""
 
 
 _WRONG_ENDS = ("", "]", "}", '"]', '"}', '""]', '""}')
@@ -197,11 +199,17 @@ def usage_metadata(usage: Usage) -> UsageMetadata | None:
     return counts
 
 
+_CUT = "the answer was cut off there, so the arguments may be half; raise max_tokens"
+"""Said of arguments that can be read, too: some providers close an object where they stop."""
+
+
 def _tool_calls(response: ChatResponse) -> tuple[list[ToolCall], list[InvalidToolCall]]:
     calls: list[ToolCall] = []
     invalid: list[InvalidToolCall] = []
-    for call in response.tool_calls:
+    for number, call in enumerate(response.tool_calls, 1):
         try:
+            if response.finish_reason == "length" and number == len(response.tool_calls):
+                raise ResponseFormatError(_CUT)
             calls.append(ToolCall(name=call.name, args=call.arguments, id=call.id, type="tool_call"))
         except ResponseFormatError as error:
             invalid.append(

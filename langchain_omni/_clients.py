@@ -17,9 +17,14 @@ class Clients:
     """One pair of clients for one set of settings, which the first of a model's copies to make a call decides.
 
     Copies share the object as long as they agree on the settings; it is never copied or pickled itself.
+
+    Attributes:
+        environment: What the first model read from the environment, by field. LangChain's runtime copies are given it,
+            which must not pass for settings of their own.
     """
 
-    def __init__(self, settings: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, settings: Mapping[str, Any] | None = None, environment: Mapping[str, Any] | None = None) -> None:
+        self.environment = dict(environment or {})
         self._settings = settings
         self._lock = threading.Lock()
         self._pair: ClientPair | None = None
@@ -31,7 +36,7 @@ class Clients:
         with self._lock:
             if self._settings is None:
                 self._settings = settings
-            return self if self._settings == settings else Clients(settings)
+            return self if self._settings == settings else Clients(settings, self.environment)
 
     def pair(self) -> ClientPair:
         """Return the clients.

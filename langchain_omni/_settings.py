@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, cast
-from urllib.parse import urlsplit
 
 from pydantic import (
     AliasChoices,
@@ -40,6 +40,7 @@ _WORKED_OUT = ("_serialized", "_client_settings", "_call_defaults", "_identity",
 """Cached properties, LangChain's own `_serialized` among them."""
 _KEY_SUFFIX = "_api_key"
 _VARIABLES = {"api_key": "OMNI_API_KEY", "base_url": "OMNI_BASE_URL"}
+_USER_INFO = re.compile(r"([^/?#]*//)?[^/?#]*@")
 _LIVE = ("router", "client", "async_client")
 ROUTING = ("k", "model_names", "rel_cost", "rel_latency", "rel_accuracy", "max_latency_s", "min_quality")
 
@@ -153,11 +154,10 @@ class OmniSettings(BaseModel):
             ready = self.client or self.async_client
             self.mode = self.mode or (None if ready is None else ready.mode)
         elif self.mode in (None, "hosted"):
-            key, address = (os.environ.get(variable) for variable in _VARIABLES.values())
-            if self.api_key is None and key:
-                vars(self)["api_key"] = SecretStr(key)
-            if self.base_url is None and address:
-                vars(self)["base_url"] = address
+            for name, variable in _VARIABLES.items():
+                if getattr(self, name) is None and (value := os.environ.get(variable)):
+                    vars(self)[name] = SecretStr(value) if name == "api_key" else value
+                    self.shared_clients.environment[name] = getattr(self, name)
         return self
 
     def model_post_init(self, context: Any, /) -> None:
@@ -230,7 +230,7 @@ class OmniSettings(BaseModel):
         """Return a setting of the client as it was passed; what came from the environment is left to the client."""
         value = getattr(self, name)
         if name in _VARIABLES and (
-            name not in self.model_fields_set or _plain(value) == os.environ.get(_VARIABLES[name])
+            name not in self.model_fields_set or value == self.shared_clients.environment.get(name)
         ):
             return None
         if name == "providers" and value is not None:
@@ -272,13 +272,9 @@ def _without_password(url: str) -> str:
     Raises:
         ValueError: It holds a password, which would show wherever addresses do.
     """
-    if "@" in urlsplit(url).netloc:
+    if _USER_INFO.match(url):
         raise ValueError("the address holds a user name or password: use api_key or headers")
     return url
-
-
-def _plain(value: Any) -> Any:
-    return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
 def _secret(value: Any) -> Any:

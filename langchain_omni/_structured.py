@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any
 
 from langchain_core import exceptions as core
 from langchain_core.language_models import LanguageModelInput
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
 from langchain_core.output_parsers.openai_tools import JsonOutputKeyToolsParser, PydanticToolsParser
 from langchain_core.outputs import ChatGeneration, Generation
@@ -76,7 +77,7 @@ class _JsonCallParser(JsonOutputKeyToolsParser):
     def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
         if not _is_growing(result, partial):
             _check_calls(result)
-        return super().parse_result(result, partial=partial)
+        return super().parse_result(_typed(result), partial=partial)
 
 
 class _PydanticCallParser(PydanticToolsParser):
@@ -86,7 +87,7 @@ class _PydanticCallParser(PydanticToolsParser):
         grows = _is_growing(result, partial)
         if not grows:
             _check_calls(result)
-        return super().parse_result(result, partial=grows)
+        return super().parse_result(_typed(result), partial=grows)
 
 
 def _is_growing(result: list[Generation], partial: bool) -> bool:
@@ -105,23 +106,25 @@ def _is_growing(result: list[Generation], partial: bool) -> bool:
             provider=metadata.get("provider"),
             model=metadata.get("model_name"),
         )
-    return partial and getattr(message, "chunk_position", None) != "last"
+    # Where streaming is off, a whole message comes as a chunk of no kind in particular.
+    return partial and isinstance(message, AIMessageChunk) and message.chunk_position != "last"
 
 
 def _is_answer(result: list[Generation]) -> bool:
     """Return whether a whole message is the answer, and not a call of tools before it.
 
     Raises:
-        OutputParserException: It is not whole JSON.
+        OutputParserException: It was cut off, or does not begin with whole JSON, in a fence or without.
     """
-    message = _message(result)
-    if message is not None and message.tool_calls:
+    message, text = _message(result), result[0].text
+    calls: Sequence[Any] = getattr(message, "tool_calls", ())
+    if calls:
         return False
-    text = result[0].text
+    _check_end(message, text)
     try:
-        parse_json_markdown(text, parser=_whole_json)
+        parse_json_markdown(text, parser=_first_value)
     except ValueError as exc:
-        raise _unreadable(message, text) from exc
+        raise _unreadable("the answer is not JSON", text) from exc
     return True
 
 
@@ -129,29 +132,50 @@ def _check_calls(result: list[Generation]) -> None:
     """Refuse a call whose arguments are not whole.
 
     Raises:
-        OutputParserException: One is.
+        OutputParserException: The answer was cut off, or a call has no JSON object for its arguments.
     """
     message = _message(result)
     if message is None:
         return
-    pieces = [piece["args"] or "{}" for piece in getattr(message, "tool_call_chunks", ())]
-    for arguments in [*pieces, *(call["args"] or "" for call in message.invalid_tool_calls)]:
-        try:
-            _whole_json(arguments)
-        except ValueError as exc:
-            raise _unreadable(message, arguments) from exc
+    invalid: Sequence[Any] = getattr(message, "invalid_tool_calls", ())
+    pieces: Sequence[Any] = getattr(message, "tool_call_chunks", ())
+    _check_end(message, "".join(call["args"] or "" for call in pieces or invalid))
+    broken = [call["args"] or "" for call in invalid]
+    broken += [piece["args"] for piece in pieces if piece["args"] and not _is_object(piece["args"])]
+    if broken:
+        raise _unreadable("the call's arguments are no JSON object", broken[0])
 
 
-def _message(result: list[Generation]) -> AIMessage | None:
-    message = result[0].message if isinstance(result[0], ChatGeneration) else None
-    return message if isinstance(message, AIMessage) else None
+def _check_end(message: BaseMessage | None, text: str) -> None:
+    # What can be read may have been cut off all the same: some providers close an object where they stop.
+    if message is not None and message.response_metadata.get("finish_reason") == "length":
+        raise _unreadable("the answer was cut off, raise max_tokens", text)
 
 
-def _whole_json(text: str) -> Any:
-    return json.loads(text, strict=False)  # with line ends in texts, as LangChain takes them
+def _typed(result: list[Generation]) -> list[Generation]:
+    """Return a message with calls as LangChain's parsers know one; where streaming is off it is another."""
+    message = _message(result)
+    calls: Any = getattr(message, "tool_calls", ())
+    if message is None or isinstance(message, AIMessage) or not calls:
+        return result
+    return [ChatGeneration(message=AIMessage(message.content, tool_calls=calls))]
 
 
-def _unreadable(message: AIMessage | None, text: str) -> core.OutputParserException:
-    cut = message is not None and message.response_metadata.get("finish_reason") == "length"
-    why = "the answer was cut off, raise max_tokens" if cut else "the answer is not JSON"
+def _message(result: list[Generation]) -> BaseMessage | None:
+    return result[0].message if isinstance(result[0], ChatGeneration) else None
+
+
+def _first_value(text: str) -> Any:
+    """Return the JSON a text begins with, with line ends in its texts and words after it, as LangChain takes it."""
+    return json.JSONDecoder(strict=False).raw_decode(text)[0]
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text, strict=False), dict)
+    except ValueError:
+        return False
+
+
+def _unreadable(why: str, text: str) -> core.OutputParserException:
     return core.OutputParserException(f"Invalid json output: {why}: {text}", llm_output=text)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 
@@ -124,20 +126,30 @@ def schema_name(schema: Schema) -> str:
 
 
 def _with_definitions(schema: Schema, strict: bool | None) -> dict[str, Any] | None:
-    """Return the schema of a pydantic class of classes: LangChain writes each in place, and loses one within itself."""
+    """Return the schema of a pydantic class that holds itself: LangChain writes classes in place and loses it."""
     if not (isinstance(schema, type) and issubclass(schema, BaseModel)):
         return None
     whole = schema.model_json_schema()
-    if "$defs" not in whole:
+    uses = {name: set(_DEFINED.findall(json.dumps(node))) for name, node in whole.get("$defs", {}).items()}
+    for _ in uses:  # who is used by whom, by however many others
+        uses = {name: used.union(*(uses[other] for other in used)) for name, used in uses.items()}
+    if not any(name in used for name, used in uses.items()):
         return None
-    return cast("dict[str, Any]", _closed(whole) if strict else whole)
+    return cast("dict[str, Any]", _strict(whole) if strict else whole)
 
 
-def _closed(node: Any) -> Any:
-    """Return a schema whose objects allow no other fields than theirs, as `strict` wants it."""
+_DEFINED = re.compile(r'"#/\$defs/([^"]+)"')
+
+
+def _strict(node: Any) -> Any:
+    """Return a schema as `strict` wants it: objects have all of their fields and no other, references no neighbours."""
     if isinstance(node, list):
-        return [_closed(item) for item in node]
+        return [_strict(item) for item in node]
     if not isinstance(node, dict):
         return node
-    closed = {name: _closed(value) for name, value in node.items()}
-    return {**closed, "additionalProperties": False} if isinstance(node.get("properties"), dict) else closed
+    if "$ref" in node and "$defs" not in node:
+        return {"$ref": node["$ref"]}
+    made = {name: _strict(value) for name, value in node.items()}
+    if isinstance(node.get("properties"), dict):
+        made |= {"required": list(node["properties"]), "additionalProperties": False}
+    return made

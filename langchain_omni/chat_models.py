@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import suppress
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -291,13 +292,15 @@ class ChatOmni(OmniModel, BaseChatModel):
     # ---- what LangChain asks of a model
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """Return a copy; it shares the connections unless the update changes whom to ask, and has a profile of its own.
+        """Return a copy; it shares the connections unless the update changes whom to ask.
 
-        A profile that was given is kept.
+        Its profile is that of its own models, unless one was given.
         """
         copied = super().model_copy(update=update, deep=deep)
-        if update and "profile" not in update and self.profile == self._resolve_model_profile():
-            vars(copied)["profile"] = copied._resolve_model_profile()
+        if update and _DECIDE_THE_PROFILE & update.keys() and "profile" not in update:
+            with suppress(Exception):  # as where LangChain asks for it: settings that do not fit are the call's to tell
+                if self.profile == self._resolve_model_profile():
+                    vars(copied)["profile"] = copied._resolve_model_profile()
         return copied
 
     def _resolve_model_profile(self) -> ModelProfile | None:
@@ -351,6 +354,11 @@ def _bound(model: ChatOmni, kwargs: dict[str, Any], config: RunnableConfig) -> O
     from langchain_omni._binding import OmniBinding  # loaded by those who bind: pydantic takes its time to build it
 
     return OmniBinding(bound=model, kwargs=kwargs, config=config)
+
+
+_DECIDE_THE_PROFILE = frozenset(
+    {"model", "model_names", "models", "router", "mode", "providers", "api_key", "base_url", "client", "async_client"}
+)
 
 
 class _Reader:

@@ -36,7 +36,8 @@ class OmniLLM(OmniModel, BaseLLM):
     """Text in, text out, over the models of `ChatOmni` and with its settings.
 
     Who answered, at what cost and why is in each generation's `generation_info`. Several prompts are asked at the same
-    time, up to 32 in threads; `max_concurrency` in a batch's config sets a lower limit, and one for asyncio.
+    time, up to 32 in threads, and the first failure ends the call without waiting for the others; `max_concurrency` in
+    a batch's config sets a lower limit, and one for asyncio.
     """
 
     model_config = CONFIG
@@ -103,8 +104,11 @@ class OmniLLM(OmniModel, BaseLLM):
         managers = _managers(run_manager, prompts)
         if len(prompts) < 2:
             return _result(list(map(answer, prompts, managers)))
-        with ContextThreadPoolExecutor(min(len(prompts), _THREADS)) as pool:
+        pool = ContextThreadPoolExecutor(min(len(prompts), _THREADS))
+        try:
             return _result(list(pool.map(answer, prompts, managers)))
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # a failure or Ctrl-C does not wait for the others
 
     async def _agenerate(
         self,
@@ -120,7 +124,14 @@ class OmniLLM(OmniModel, BaseLLM):
             with langchain_errors():
                 return _generation(await self._aask(plan), plan.choice)
 
-        return _result(await asyncio.gather(*map(answer, prompts, _managers(run_manager, prompts))))
+        managers = _managers(run_manager, prompts)
+        asked = [asyncio.ensure_future(answer(*one)) for one in zip(prompts, managers, strict=True)]
+        try:
+            return _result(await asyncio.gather(*asked))
+        finally:
+            for task in asked:
+                task.cancel()  # what would cost money for nothing, after a failure
+            await asyncio.gather(*asked, return_exceptions=True)
 
     def _stream(
         self,

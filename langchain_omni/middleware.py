@@ -19,6 +19,7 @@ from langgraph.types import Command
 from langchain_omni._answer import decision_json
 from langchain_omni._binding import OmniBinding
 from langchain_omni._raising import langchain_errors
+from langchain_omni._routing import AUTO
 from langchain_omni.chat_models import ChatOmni
 from omnilabs.errors import ConfigurationError
 from omnilabs.types import Decision
@@ -94,6 +95,9 @@ class OmniRouterMiddleware(AgentMiddleware[OmniRouteState, Any, Any]):
                 f"the agent's model is a {type(chooser).__name__}: pass OmniRouterMiddleware a ChatOmni that chooses"
             )
         settings = {**(given.kwargs if isinstance(given, OmniBinding) else {}), **request.model_settings}
+        named = settings.pop("model", AUTO)
+        if named != AUTO:
+            settings["model_names"] = [named]
         kept = self._kept(request, chooser)
         settled = None if kept is None else kept["model"]
         with langchain_errors():
@@ -114,7 +118,7 @@ class OmniRouterMiddleware(AgentMiddleware[OmniRouteState, Any, Any]):
 
     def _needs(self, request: ModelRequest[Any]) -> dict[str, Any]:
         """Return what the model must be able to do."""
-        needs: dict[str, Any] = {"tools": request.tools or None}
+        needs: dict[str, Any] = {"tools": request.tools} if request.tools else {}
         if request.response_format is not None:
             needs["response_format"] = _ANY_FORM
         if self._models is not None:

@@ -23,6 +23,7 @@ from pydantic import BaseModel, ValidationError
 from llamaindex_omni._endpoints import OmniEndpoints
 from llamaindex_omni._metadata import candidates
 from llamaindex_omni._refusals import raise_refusal
+from omnilabs.errors import ResponseFormatError
 
 if TYPE_CHECKING:
     from llama_index.core.program.utils import FlexibleModel
@@ -207,8 +208,15 @@ def _read(output_cls: type[Model], response: ChatResponse) -> Model:
     Raises:
         ValidationError: It does not fit the class.
         OmniRefusalError: The model will not answer.
+        ResponseFormatError: It was cut off; what can be read of it may be half all the same.
     """
     raise_refusal(response)
+    if response.additional_kwargs.get("finish_reason") == "length":
+        raise ResponseFormatError(
+            "the answer was cut off (finish_reason 'length'); raise max_tokens",
+            body_prefix=response.message.content or "",
+            retryable=False,
+        )
     return output_cls.model_validate_json(response.message.content or "")
 
 

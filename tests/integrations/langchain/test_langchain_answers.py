@@ -146,6 +146,25 @@ async def test_half_a_call_is_no_call(chat_server: ChatServer, served: dict[str,
         assert [call["name"] for call in answer.invalid_tool_calls] == ["pay"]
 
 
+@pytest.mark.parametrize("arguments", ['{"amount": 5}', ""])
+def test_the_last_call_of_an_answer_at_its_limit_is_not_trusted_even_if_it_can_be_read(
+    chat_server: ChatServer, served: dict[str, Any], arguments: str
+):
+    """Providers whose calls are objects close them where they stop."""
+    calls = [
+        {"index": index, "id": f"c{index}", "type": "function", "function": {"name": "pay", "arguments": arguments}}
+        for index in range(2)
+    ]
+    for key in ("message", "delta"):
+        choice = {"index": 0, key: {"role": "assistant", "tool_calls": calls}, "finish_reason": "length"}
+        body = {"id": "1", "model": "m", "choices": [choice]}
+        chat_server.script(events(body, "[DONE]") if key == "delta" else Reply(body=body))
+        model = ChatOmni(model="gpt-4o", **served)
+        answer = whole(model.stream("pay")) if key == "delta" else model.invoke("pay")
+        assert [call["id"] for call in answer.tool_calls] == ["c0"]
+        assert [call["id"] for call in answer.invalid_tool_calls] == ["c1"]
+
+
 @pytest.mark.filterwarnings("ignore:The method .* is in beta")
 async def test_the_served_model_is_named_once_and_apart_from_the_vendor(served: dict[str, Any]):
     model = ChatOmni(model="gpt-4o", **served)
@@ -276,6 +295,7 @@ JSON = st.recursive(
 def test_arguments_cut_anywhere_are_never_completed(value: Any, data: st.DataObject):
     text = json.dumps({"value": value, "more": 1}, ensure_ascii=data.draw(st.booleans()))
     cut = text[: data.draw(st.integers(1, len(text) - 1))]
+    assert RESPONSE.finish_reason == "stop"
     end = to_last_chunk(RESPONSE, {}, Choice("named"), {0: cut}).tool_call_chunks
     piece = AIMessageChunk(content="", tool_call_chunks=[tool_call_chunk(name="pay", args=cut, id="c1", index=0)])
     merged = piece + AIMessageChunk(content="", tool_call_chunks=end)

@@ -44,6 +44,20 @@ class Meeting(ChatServer):
         return super().answer(request)
 
 
+class Stalling(ChatServer):
+    """Refuses one prompt, and answers the others when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go_on = threading.Event()
+
+    def answer(self, request: Recorded) -> Reply:
+        if request.json["messages"][0]["content"] == "one":
+            return Reply(400, {"error": {"message": "no"}})
+        assert self.go_on.wait(timeout=20)
+        return super().answer(request)
+
+
 class Watch(BaseCallbackHandler):
     """Notes the tokens and the last generation it is told of."""
 
@@ -196,10 +210,11 @@ def test_the_threads_have_the_callers_context(served: dict[str, Any]):
 
 
 @both_modes
-async def test_one_failing_prompt_fails_the_call(mode: Mode, chat_server: ChatServer, llm: OmniLLM):
-    chat_server.script(Reply(400, {"error": {"message": "no"}}))
-    with pytest.raises(BadRequestError):
-        await texts(llm, mode, ["one", "two", "three"])
+async def test_one_failing_prompt_fails_the_call_and_waits_for_no_other(mode: Mode):
+    with Stalling() as server:  # its own, as what was under way may still arrive
+        with pytest.raises(BadRequestError):
+            await texts(OmniLLM(**settings_for(server)), mode, ["one", "stall", "stall"])
+        server.go_on.set()
 
 
 def test_stop_and_settings_reach_the_wire(chat_server: ChatServer, llm: OmniLLM):

@@ -140,6 +140,18 @@ def test_what_is_bound_and_what_the_call_sets_count_in_the_choice(chat_server: C
     assert chat_server.requests[-1].json["model"] == "models/dear-1"
 
 
+def test_tools_and_a_model_that_are_bound_count_in_the_choice(chat_server: ChatServer, served: dict[str, Any]):
+    unable = ModelInfo("unable", "openai", price=Price(Decimal(0), Decimal(0)), capabilities=Capabilities(tools=False))
+    model = ChatOmni(models=[unable, CHEAP, _openai(DEAR)], **THRIFTY, **served)
+    router = OmniRouterMiddleware()
+    bound: Any = model.bind_tools([look])
+    assert create_agent(model, middleware=[router]).invoke(HI)["omni_route"]["model"] == "unable"
+    assert create_agent(bound, middleware=[router]).invoke(HI)["omni_route"]["model"] == "cheap"
+    named: Any = model.bind(model="dear")
+    assert create_agent(named, middleware=[router]).invoke(HI)["omni_route"]["model"] == "dear"
+    assert chat_server.requests[-1].json["model"] == "models/dear-1"
+
+
 @tool
 def photograph(what: str) -> list[dict[str, Any]]:
     """Take a picture of something."""
@@ -175,7 +187,8 @@ def test_a_route_whose_model_left_is_chosen_anew(served: dict[str, Any]):
     thread: Any = {"configurable": {"thread_id": "1"}}
     saver = InMemorySaver()
     first = OmniRouterMiddleware(ChatOmni(models=models, **THRIFTY, **served), models={"cheap": ChatOmni(**served)})
-    agent: Any = create_agent(ChatOmni(**served), [look], middleware=[first], checkpointer=saver, interrupt_after=["model"])
+    halfway: Any = {"checkpointer": saver, "interrupt_after": ["model"]}
+    agent: Any = create_agent(ChatOmni(**served), [look], middleware=[first], **halfway)
     agent.invoke({"messages": "Look what up?"}, thread)
     other = {"dear": ChatOmni(model="dear", models=models, **served)}
     second = OmniRouterMiddleware(ChatOmni(models=models, **THRIFTY, **served), models=other)

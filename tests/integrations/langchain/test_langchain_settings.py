@@ -19,6 +19,7 @@ from integrations.langchain.chat_server import ChatServer
 from langchain_core.load import dumpd, dumps, load
 from langchain_core.messages import HumanMessage
 from langchain_core.runnables import ConfigurableField
+from omniserver import OmniServer
 from pydantic import ValidationError
 
 from langchain_omni import ChatOmni, OmniLLM, OmniSelector
@@ -312,9 +313,22 @@ def test_a_runtime_copy_of_a_hosted_model_shares_its_connections(monkeypatch: py
     assert copied._pair() is model._pair()
 
 
+def test_a_key_that_was_given_stays_whatever_becomes_of_the_environment(monkeypatch: pytest.MonkeyPatch):
+    with OmniServer("later", api_key=KEY) as service:
+        monkeypatch.setenv("OMNI_API_KEY", KEY)
+        model = ChatOmni(model="gpt-4o-mini", api_key=KEY, base_url=service.url, max_cost_usd=1.0)
+        monkeypatch.setenv("OMNI_API_KEY", "another")
+        assert model.invoke("hi").text
+        assert model.model_copy(update={"temperature": 0.5})._pair() is model._pair()
+        read = ChatOmni(model="gpt-4o-mini", base_url=service.url, max_retries=0)
+        monkeypatch.setenv("OMNI_API_KEY", KEY)
+        assert read.invoke("hi").text  # read from the environment: the client reads it at its first call
+
+
 OWN = [ModelInfo("mine", "openai", price=Price(Decimal(1), Decimal(2)), aliases=("my own",), scores={"MMLU": 0.5})]
 
 
+@pytest.mark.filterwarnings("ignore:The function `load` is in beta")
 def test_a_stored_model_chooses_among_the_same_models():
     stored = dumps(ChatOmni(mode="sandbox", models=OWN))
     again: Any = load(json.loads(stored), allowed_objects=[ChatOmni], valid_namespaces=["langchain_omni"])
@@ -322,6 +336,7 @@ def test_a_stored_model_chooses_among_the_same_models():
     assert again.select("hi").model == "mine"
 
 
+@pytest.mark.filterwarnings("ignore:The function `load` is in beta")
 @pytest.mark.parametrize("name", ["client", "async_client", "router"])
 def test_a_model_that_cannot_be_stored_whole_is_not_loaded(name: str):
     live: Any = {
@@ -353,7 +368,12 @@ def test_caches_tell_models_routers_and_clients_apart():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"base_url": f"https://me:{KEY}@host/v1"}, {"providers": {"openai": {"base_url": f"https://me:{KEY}@host/v1"}}}],
+    [
+        {"base_url": f"https://me:{KEY}@host/v1"},
+        {"base_url": f"me:{KEY}@host/v1"},
+        {"base_url": f"https://me:{KEY}℀@host/v1"},
+        {"providers": {"openai": {"base_url": f"https://me:{KEY}@host/v1"}}},
+    ],
 )
 def test_a_password_in_an_address_is_refused_before_it_shows_anywhere(wrong: dict[str, Any]):
     with pytest.raises(ValidationError, match="user name or password") as caught:
@@ -368,6 +388,8 @@ def test_the_profile_follows_the_model_of_a_copy_and_a_ready_client_of_either_ki
     given = ChatOmni(mode="sandbox", model="gpt-4o", profile={"max_input_tokens": 5})
     assert given.model_copy(update={"model": "gpt-4"}).profile == {"max_input_tokens": 5}
     settings: dict[str, Any] = {"mode": "sandbox", "models": OWN}
+    odd = ChatOmni(async_client=AsyncOmniClient(**settings), timeout_s=3)  # the first call says that they do not fit
+    assert odd.model_copy(update={"model": "mine"}).model == "mine"
     profiles = [
         ChatOmni(client=OmniClient(**settings)).profile,
         ChatOmni(async_client=AsyncOmniClient(**settings)).profile,

@@ -10,8 +10,9 @@ from integrations.langchain.chat_server import ChatServer
 from langchain_core.exceptions import ModelError, OutputParserException
 from langchain_core.messages import AIMessage
 from langchain_core.tools import tool
+from langchain_core.utils.function_calling import convert_to_openai_function
 from loopback import Reply, events
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from langchain_omni import ChatOmni, OmniRefusalError
 from omnilabs.errors import InvalidRequestError
@@ -232,9 +233,61 @@ def test_an_answer_that_was_cut_off_is_an_error(
     assert whole["parsed"] is None
 
 
-def test_json_in_a_fence_and_with_line_ends_in_texts_is_read(chat_server: ChatServer, model: ChatOmni):
-    _say(chat_server, '```json\n{"name": "New\nYork", "people": 12}\n```')
-    assert model.with_structured_output(City).invoke("hi") == City(name="New\nYork", people=12)
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("method", ["json_schema", "function_calling"])
+def test_an_answer_at_the_limit_is_not_trusted_even_if_it_can_be_read(
+    chat_server: ChatServer, model: ChatOmni, method: Any, stream: bool
+):
+    """Providers whose calls are objects close them where they stop."""
+    whole = '{"name": "Bern", "people": 12}'
+    _answer(
+        chat_server, _called("City", whole) if method == "function_calling" else {"content": whole}, "length", stream
+    )
+    chain = model.with_structured_output(City, method=method)
+    with pytest.raises(OutputParserException, match="cut off, raise max_tokens"):
+        list(chain.stream("hi")) if stream else chain.invoke("hi")
+
+
+@pytest.mark.parametrize("schema", [Twin, SCHEMA], ids=["pydantic", "json_schema"])
+@pytest.mark.parametrize("method", ["json_schema", "function_calling"])
+def test_a_stream_that_is_switched_off_checks_the_same(
+    chat_server: ChatServer, served: dict[str, Any], schema: Any, method: Any
+):
+    chain = ChatOmni(model="gpt-4o", disable_streaming=True, **served).with_structured_output(schema, method=method)
+    _answer(chat_server, {"content": None, "refusal": "I will not."}, "stop", stream=False)
+    with pytest.raises(OmniRefusalError, match="I will not"):
+        list(chain.stream("hi"))
+    _answer(chat_server, _called("Twin", CUT) if method == "function_calling" else {"content": CUT}, "length", False)
+    with pytest.raises(OutputParserException, match="cut off"):
+        list(chain.stream("hi"))
+    (answer,) = chain.stream("a city 'Bern' of 12")
+    assert dict(answer)["name"] == "Bern"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("schema", [City, SCHEMA], ids=["pydantic", "json_schema"])
+def test_arguments_that_are_no_object_are_an_error(chat_server: ChatServer, model: ChatOmni, schema: Any, stream: bool):
+    _answer(chat_server, _called("City", '["Bern"]'), "tool_calls", stream)
+    chain = model.with_structured_output(schema, method="function_calling")
+    with pytest.raises(OutputParserException, match="no JSON object"):
+        list(chain.stream("hi")) if stream else chain.invoke("hi")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        '```json\n{"name": "New\nYork", "people": 12}\n```',
+        'Here you go:\n```json\n{"name": "New\nYork", "people": 12}\n```\nBye',
+        '{"name": "New\nYork", "people": 12} Hope this helps!',
+    ],
+)
+def test_json_in_a_fence_with_words_around_and_line_ends_in_texts_is_read(
+    chat_server: ChatServer, model: ChatOmni, said: str
+):
+    for method in ("json_schema", "json_mode"):
+        _say(chat_server, said)
+        chain: Any = model.with_structured_output(City, method=method)
+        assert chain.invoke("JSON please") == City(name="New\nYork", people=12)
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -282,6 +335,7 @@ class Tree(BaseModel):
     """A tree."""
 
     branches: list[Branch]
+    best: Branch = Field(description="the best of them")
 
 
 @pytest.mark.parametrize("schema", [Branch, Tree])
@@ -292,7 +346,28 @@ def test_a_class_that_holds_itself_keeps_its_depth(chat_server: ChatServer, mode
     sent = chat_server.requests[-1].json["response_format"]["json_schema"]["schema"]
     twig = sent["$defs"]["Branch"]
     assert twig["properties"]["twigs"]["items"] == {"$ref": "#/$defs/Branch"}
-    assert (sent["type"], sent["additionalProperties"], twig["additionalProperties"]) == ("object", False, False)
+    assert sent["type"] == "object"
+    for node in (sent, twig):  # as OpenAI's strict mode wants them
+        assert node["additionalProperties"] is False
+        assert node["required"] == list(node["properties"])
+    if schema is Tree:
+        assert sent["properties"]["best"] == {"$ref": "#/$defs/Branch"}
+
+
+class Pair(BaseModel):
+    """Two cities."""
+
+    one: City = Field(description="the first")
+    two: City | None = None
+
+
+def test_a_class_of_classes_is_sent_as_langchain_writes_it(chat_server: ChatServer, model: ChatOmni):
+    _say(chat_server, "{}")
+    with contextlib.suppress(OutputParserException):
+        model.with_structured_output(Pair, strict=True).invoke("hi")
+    sent = chat_server.requests[-1].json["response_format"]["json_schema"]["schema"]
+    assert sent == convert_to_openai_function(Pair, strict=True)["parameters"]
+    assert "$defs" not in sent
 
 
 def test_a_class_bound_beside_tools_is_sent_as_its_schema(chat_server: ChatServer, model: ChatOmni):

@@ -154,6 +154,14 @@ def test_a_withheld_answer_is_not_called_invalid_json(server: OpenAIServer) -> N
         predicted(made(server))
 
 
+def test_an_answer_that_was_cut_off_is_no_object_even_if_it_can_be_read(server: OpenAIServer) -> None:
+    server.replies(Say(PARIS.model_dump_json(), finish_reason="length"))
+    llm = made(server)
+    for ask in (lambda: predicted(llm), lambda: list(llm.stream_structured_predict(City, PROMPT, name="Paris"))):
+        with pytest.raises(ResponseFormatError, match="cut off .*raise max_tokens"):
+            ask()
+
+
 def test_a_refusal_is_a_value_error_and_in_the_answers_kwargs(server: OpenAIServer) -> None:
     server.replies(Refuse("I cannot help with that."))
     llm = made(server)

@@ -158,7 +158,7 @@ def test_an_answer_that_was_cut_off_is_no_object_even_if_it_can_be_read(server: 
     server.replies(Say(PARIS.model_dump_json(), finish_reason="length"))
     llm = made(server)
     for ask in (lambda: predicted(llm), lambda: list(llm.stream_structured_predict(City, PROMPT, name="Paris"))):
-        with pytest.raises(ResponseFormatError, match="cut off .*raise max_tokens"):
+        with pytest.raises(ResponseFormatError, match=r"cut off .*raise max_tokens"):
             ask()
 
 

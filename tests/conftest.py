@@ -10,17 +10,23 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from omnilabs import AsyncOmniClient, ChatChunk, OmniClient
 from omnilabs.providers import PROVIDERS
+
+# How long an example takes says more of the machine than of the code; benchmarks/ measure that.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 
 _OURS = ("OMNI_API_KEY", "OMNI_BASE_URL", "OMNI_MODE")
 
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees the keys of whoever runs it."""
+    """No test sees the keys or the proxies of whoever runs it."""
     names = {*_OURS, *(name for row in PROVIDERS.values() for name in (*row.key_env, *row.base_url_env))}
+    names |= {name for name in os.environ if name.lower().endswith("_proxy")}
     for name in names & os.environ.keys():
         monkeypatch.delenv(name)
 

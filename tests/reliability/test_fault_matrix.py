@@ -215,7 +215,7 @@ def test_a_kept_connection_that_went_stale_costs_no_retry_and_no_wait(
     result = outcome(lambda: ask(client, streamed=streamed))
     assert result.response is not None
     assert [request.connection for request in server.requests] == [1, 1, 2]
-    assert result.seconds < 0.4  # our own first wait may be 0.5 s
+    assert server.requests[2].at - server.requests[1].at < 0.4  # our own first wait may be 0.5 s
     assert [attempt.error_type for attempt in result.response.attempts] == ["TransportError"]
 
 
@@ -305,7 +305,7 @@ def test_a_dripping_server_cannot_hold_a_call_beyond_its_deadline(
     assert result.error.phase == "total"
     assert not result.error.retryable
     assert len(server.requests) == 1
-    assert 0.5 <= result.seconds < 1.1
+    assert 0.5 <= result.seconds < 3  # the server would go on for 20 s, or for ever
 
 
 def test_a_dripping_stream_cannot_hold_a_call_beyond_its_deadline(omni: Omni, server: FaultServer):
@@ -316,7 +316,7 @@ def test_a_dripping_stream_cannot_hold_a_call_beyond_its_deadline(omni: Omni, se
     assert result.error.phase == "total"
     assert result.error.partial is not None
     assert result.error.partial.content.startswith("xxx")
-    assert 0.5 <= result.seconds < 1.1
+    assert 0.5 <= result.seconds < 3  # the server would go on for 20 s, or for ever
 
 
 # A success that is none

@@ -16,7 +16,7 @@ from omnilabs import AsyncOmniClient, ChatChunk, OmniClient
 from omnilabs.providers import PROVIDERS
 
 # How long an example takes says more of the machine than of the code; benchmarks/ measure that.
-settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("tests", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")
 
 _OURS = ("OMNI_API_KEY", "OMNI_BASE_URL", "OMNI_MODE")

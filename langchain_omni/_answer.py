@@ -16,8 +16,6 @@ from omnilabs import ChatChunk, ChatResponse
 from omnilabs.errors import ResponseFormatError
 from omnilabs.types import Decision, ReasoningPart, Usage
 
-_NONE: Mapping[int, str] = {}
-
 __all__ = ["PROVIDER", "decision_json", "facts_of", "to_chunk", "to_first_chunk", "to_last_chunk", "to_message"]
 
 PROVIDER = "omni"
@@ -69,7 +67,7 @@ def to_first_chunk(chunk: ChatChunk, decision: Decision | None, choice: Choice) 
 
 
 def to_last_chunk(
-    response: ChatResponse, told: Mapping[str, Any], choice: Choice, arguments: Mapping[int, str] = _NONE
+    response: ChatResponse, told: Mapping[str, Any], choice: Choice, arguments: Mapping[int, str]
 ) -> AIMessageChunk:
     """Return what comes once, at the end: usage, cost and every fact that is not in `told` already.
 

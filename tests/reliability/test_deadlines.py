@@ -133,7 +133,7 @@ def test_a_fallback_is_tried_at_once_instead_of_waiting(omni: Omni, server: Faul
     assert result.response.model_id == "next"
     assert [attempt.model for attempt in result.response.attempts] == ["best"]
     assert [request.json["model"] for request in server.requests] == ["best", "next"]
-    assert result.seconds < 60  # and not the hour it was told
+    assert server.requests[1].at - server.requests[0].at < 1.0
 
 
 def test_when_all_ask_for_time_the_shortest_is_told(omni: Omni, server: FaultServer):

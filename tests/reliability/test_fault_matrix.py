@@ -305,7 +305,7 @@ def test_a_dripping_server_cannot_hold_a_call_beyond_its_deadline(
     assert result.error.phase == "total"
     assert not result.error.retryable
     assert len(server.requests) == 1
-    assert 0.5 <= result.seconds < 3  # the server would go on for 20 s, or for ever
+    assert 0.5 <= result.seconds < 1.1
 
 
 def test_a_dripping_stream_cannot_hold_a_call_beyond_its_deadline(omni: Omni, server: FaultServer):
@@ -316,7 +316,7 @@ def test_a_dripping_stream_cannot_hold_a_call_beyond_its_deadline(omni: Omni, se
     assert result.error.phase == "total"
     assert result.error.partial is not None
     assert result.error.partial.content.startswith("xxx")
-    assert 0.5 <= result.seconds < 3  # the server would go on for 20 s, or for ever
+    assert 0.5 <= result.seconds < 1.1
 
 
 # A success that is none

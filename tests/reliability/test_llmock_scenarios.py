@@ -165,15 +165,15 @@ def test_a_slow_server_is_waited_for_as_long_as_allowed(mock: LLMock, provider: 
 
 
 async def test_a_real_quota_is_kept_to(mock: LLMock):
-    """Two a second and a full bucket of 120: the six beyond it wait as long as they are told, and all are answered."""
+    """Two a second and a full bucket of 120: the twelve beyond it wait as they are told, and all are answered."""
     mock.limits(rpm=120)
     async with AsyncOmniClient(providers=configured(mock), max_retries=9) as client:
         answers = await asyncio.gather(
-            *(client.chat([{"role": "user", "content": f"q{number}"}], MODELS["openai"]) for number in range(126))
+            *(client.chat([{"role": "user", "content": f"q{number}"}], MODELS["openai"]) for number in range(132))
         )
     assert all(answer.content for answer in answers)
     late = [answer for answer in answers if answer.attempts]
-    assert late  # the quota did bite; how often depends on how long the sending took
+    assert len(late) >= 4  # the quota did bite
     assert {attempt.error_type for answer in late for attempt in answer.attempts} == {RateLimitError.__name__}
     mock.assert_resilient()
 
